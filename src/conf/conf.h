@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#ifndef AC_CONF_CONF_H
+#define AC_CONF_CONF_H
+
+/* Directives to specs. The only room that knows command_rec.
+ *
+ * Server configs collect what was written; post_config resolves mounts into
+ * ac_spec_t, one per app over all virtual hosts, and leaves per server a sorted
+ * list of mounts. After that everything is read-only and shared by all threads
+ * of a child. Memory is pconf's. Nothing here touches an app's folder. */
+
+#include "httpd.h"
+#include "http_config.h"
+#include "apr_network_io.h"
+#include "spec/spec.h"
+
+/* One AppCoreMount of one virtual host, as requests see it. */
+typedef struct ac_mount_t {
+    const char *prefix;         /* without trailing slash, "" for "/" */
+    apr_size_t prefix_len;
+    const ac_spec_t *spec;
+    apr_ipsubnet_t **trusted;   /* NULL-terminated */
+    const apr_array_header_t *sendfile; /* absolute folders, const char * */
+    const char *static_folder;  /* absolute, or NULL */
+    int index;                  /* 0 … number of apps - 1: per-child state of the app */
+} ac_mount_t;
+
+extern const command_rec ac_conf_commands[];
+
+void *ac_conf_create_server(apr_pool_t *p, server_rec *s);
+void *ac_conf_merge_server(apr_pool_t *p, void *base, void *add);
+void *ac_conf_create_dir(apr_pool_t *p, char *dir);
+void *ac_conf_merge_dir(apr_pool_t *p, void *base, void *add);
+
+/* post_config, every pass (so that configtest finds every mistake): resolves and
+ * checks. NULL after logging what is wrong. *plog_servers: server_rec * by
+ * log_index. */
+ac_spec_table_t *ac_conf_resolve(server_rec *main_server, apr_array_header_t **plog_servers,
+                                 apr_pool_t *pconf, apr_pool_t *ptemp);
+
+/* Mounts of a server, longest prefix first; number of different apps. */
+const ac_mount_t *ac_conf_mounts(server_rec *s, int *pn);
+int ac_conf_app_count(void);
+const ac_globals_t *ac_conf_globals(void);
+/* AppCoreEnabled for this request's location: 1 unless switched off. */
+int ac_conf_enabled(request_rec *r);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#ifndef AC_HTTP1_TARGET_H
+#define AC_HTTP1_TARGET_H
+
+/* The request target that the app sees, design.md section 4.
+ *
+ * Raw bytes of the request line are used only if nothing changed the URI
+ * between the wire and the handler and decoding them removes no path segment;
+ * otherwise the normalised path, escaped again. Either way the result decodes
+ * to a path inside the mount: what httpd authorised is what the app gets. Pure
+ * functions. */
+
+#include <apr_pools.h>
+
+/* 1 iff path (decoded, as r->uri) lies in prefix on whole segments. prefix "" is
+ * everything. */
+int ac_target_in_mount(const char *path, const char *prefix);
+
+/* unparsed: r->unparsed_uri (origin-form or absolute-form). path: r->uri now,
+ * decoded and normalised by httpd. args: r->args or NULL. original_path: r->uri
+ * as it was right after httpd's own normalisation. NULL when no spelling of it
+ * lies inside the mount. */
+const char *ac_target_build(const char *unparsed, const char *original_path,
+                            const char *path, const char *args, const char *prefix,
+                            apr_pool_t *p);
+
+/* Percent-encodes a decoded path for a request line: everything but unreserved,
+ * sub-delims, ":", "@" and "/". */
+const char *ac_target_escape(const char *path, apr_pool_t *p);
+
+#endif
