@@ -62,10 +62,13 @@ typedef enum ac_message_e {
     AC_MSG_EXITED,          /* u64 tag, u32 wait status */
 
     /* keeper -> relay */
-    AC_MSG_STREAM,          /* u64 tag, u32 pid, log target; + stdout, stderr read ends */
+    AC_MSG_STREAM,          /* u64 tag, u32 pid, log target; + stdout, stderr read ends;
+                               without descriptors: another target for a known tag */
     AC_MSG_LOG_FILE,        /* u64 tag, u32 errno; + descriptor of a fresh log file */
     /* relay -> keeper */
-    AC_MSG_OPEN_LOG,        /* u64 tag, str stamp: open the next file of that stream */
+    AC_MSG_OPEN_LOG,        /* u64 tag, str stamp: open the first or next file of that
+                               stream (PREFIX_STAMP_PID.log), or start its program; the
+                               relay always asks, the keeper only answers */
 
     /* manager -> relay */
     AC_MSG_LINE,            /* u32 log index, u32 level, str app, u32 pid, str text */
