@@ -1,0 +1,29 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Part of mod_appcore; see LICENSE.
+#
+# The module exports its record and nothing else, and needs no symbol of another
+# module: it has to load before or after mod_proxy and without it.
+set -u
+module=${builddir:-.}/.libs/mod_appcore.so
+if [ ! -f "$module" ]; then
+    echo "skipped: $module is not built"
+    exit 77
+fi
+status=0
+exported=$(nm -D --defined-only "$module" | awk '{ print $3 }' | sort)
+if [ "$exported" != appcore_module ]; then
+    echo "exported symbols should be appcore_module alone, but are:"
+    echo "$exported"
+    status=1
+fi
+foreign=$(nm -D --undefined-only "$module" | awk '{ print $2 }' |
+          grep -E '^(ap_proxy|proxy_|ssl_|ap_ssl_var|dav_|ap_session)' |
+          grep -v -E '^ap_ssl_(conn_is_ssl|var_lookup)')
+if [ -n "$foreign" ]; then
+    echo "symbols of other modules:"
+    echo "$foreign"
+    status=1
+fi
+echo "$(echo "$exported" | wc -l) exported"
+exit $status
