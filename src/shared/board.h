@@ -115,8 +115,9 @@ apr_time_t ac_board_alive(const ac_board_t *board);
 /* Writer. The index for id, found or taken: -1 when the table is full. */
 int ac_board_take_app(ac_board_t *board, uint64_t id);
 void ac_board_put_app(ac_board_t *board, int index, const ac_board_app_t *app);
-/* A free process index or -1; the caller keeps indices apart by board and rows
- * (an index is free again when its entry is cleared and no row counts on it). */
+/* A free process index, taken until it is cleared, or -1. Indices go round, so
+ * one rests before it is used again; the caller clears an entry only when no
+ * row counts on it. A new manager clears what it did not adopt. */
 int ac_board_take_proc(ac_board_t *board);
 void ac_board_put_proc(ac_board_t *board, unsigned index, const ac_board_proc_t *proc);
 void ac_board_clear_proc(ac_board_t *board, unsigned index);

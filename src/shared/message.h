@@ -117,7 +117,7 @@ apr_status_t ac_message_receive(int link, unsigned char *buf, ac_message_t *pmsg
 void ac_message_done(ac_message_t *msg);
 
 /* A message from httpd's children to the manager, on the wake socket
- * (SOCK_DGRAM, SO_PASSCRED set by the manager). */
+ * (SOCK_DGRAM, the receiving end has SO_PASSCRED). */
 #define AC_WAKE_HELLO 1             /* value = row; + the child's eventfd */
 #define AC_WAKE_APP 2               /* value = app id */
 typedef struct ac_wake_t {
