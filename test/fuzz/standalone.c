@@ -5,7 +5,9 @@
  * arguments are files or folders, and the exit status says whether any could
  * not be read. A fault in the target ends the program as libFuzzer would. */
 
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 
 #include <dirent.h>
 #include <stdint.h>
