@@ -29,5 +29,6 @@ apr_interval_time_t ac_backoff_delay(unsigned failures, uint32_t random)
     if (delay > LONGEST_DELAY) {
         delay = LONGEST_DELAY;
     }
-    return delay - delay / 4 + (apr_interval_time_t)((delay / 2) * (double)random / UINT32_MAX);
+    return delay - delay / 4
+           + (apr_interval_time_t)((delay / 2) * (double)random / UINT32_MAX);
 }
