@@ -31,11 +31,15 @@ AS_IF([test ! -x "$APR_CONFIG"],
   [AC_PATH_PROGS([APR_CONFIG], [apr-1-config apr-config])])
 AS_IF([test ! -x "$APR_CONFIG"], [AC_MSG_ERROR([apr-1-config not found])])
 
-APR_CPPFLAGS="`$APR_CONFIG --cppflags --includes | tr '\n' ' '`"
-APR_LIBS="`$APR_CONFIG --link-ld --libs | tr '\n' ' '`"
-AS_IF([test -x "$APU_CONFIG"],
-  [HTTPD_CPPFLAGS="`$APU_CONFIG --includes`"], [HTTPD_CPPFLAGS=])
-HTTPD_CPPFLAGS="-I$APXS_INCLUDEDIR $HTTPD_CPPFLAGS"
+AS_IF([test ! -x "$APU_CONFIG"],
+  [AC_PATH_PROGS([APU_CONFIG], [apu-1-config apu-config])])
+AS_IF([test ! -x "$APU_CONFIG"], [AC_MSG_ERROR([apu-1-config not found])])
+
+APR_CPPFLAGS=`$APR_CONFIG --cppflags --includes | tr '\n' ' '`
+APR_CPPFLAGS="$APR_CPPFLAGS `$APU_CONFIG --includes`"
+APR_LIBS=`$APR_CONFIG --link-ld --libs | tr '\n' ' '`
+APR_LIBS="`$APU_CONFIG --link-ld` $APR_LIBS"
+HTTPD_CPPFLAGS="-I$APXS_INCLUDEDIR"
 
 appcore_save_CPPFLAGS=$CPPFLAGS
 CPPFLAGS="$CPPFLAGS $APR_CPPFLAGS $HTTPD_CPPFLAGS"
