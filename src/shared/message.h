@@ -38,7 +38,8 @@ typedef enum ac_message_e {
 
     /* keeper -> manager, at its start */
     AC_MSG_HELLO,           /* u32 protocol; + board, rows, wake, notify, relay link */
-    AC_MSG_ADOPT,           /* one living process: ac_process_put(); + listener or none */
+    AC_MSG_ADOPT,           /* one process: ac_process_put() of shared/process.h;
+                               + listener or none */
     AC_MSG_BEGIN,           /* end of the start sequence */
     AC_MSG_LINK,            /* + a new link to the other of manager and relay */
 
@@ -49,7 +50,8 @@ typedef enum ac_message_e {
     AC_MSG_SPAWN,           /* u64 tag, u64 app id, u32 slot, u32 gen, u32 reach, u32 proc,
                                strings argv, strings env, log target */
     AC_MSG_SIGNAL,          /* u64 tag, u32 signal, u8 whole group */
-    AC_MSG_NOTE,            /* u64 tag, bytes: manager's state of it, for a successor */
+    AC_MSG_NOTE,            /* u64 tag, bytes (at most AC_NOTE_MAX): manager's state of
+                               it, for a successor */
     AC_MSG_TAKE_PATH,       /* u64 tag: check the app's socket, move it to its place */
     AC_MSG_FORGET,          /* u64 tag: close listener, unlink its path */
 
@@ -57,7 +59,8 @@ typedef enum ac_message_e {
     AC_MSG_LOOKED,          /* u64 tag; + pipe to read the launch from, till EOF */
     AC_MSG_LISTENING,       /* u64 tag, u32 errno; + listener (FD) */
     AC_MSG_SPAWNED,         /* u64 tag, u32 pid */
-    AC_MSG_EXECUTED,        /* u64 tag, result: AC_FAULT_NONE once exec succeeded */
+    AC_MSG_EXECUTED,        /* u64 tag, result: AC_FAULT_NONE once exec succeeded. Without
+                               SPAWNED before it nothing was forked, no EXITED follows */
     AC_MSG_PATH_TAKEN,      /* u64 tag, u32 errno */
     AC_MSG_EXITED,          /* u64 tag, u32 wait status */
 
