@@ -4,6 +4,7 @@
 #include "shared/process.h"
 
 #include <string.h>
+#include <apr_strings.h>
 
 void ac_process_put(ac_wire_writer_t *w, const ac_process_t *process)
 {
@@ -15,14 +16,16 @@ void ac_process_put(ac_wire_writer_t *w, const ac_process_t *process)
     ac_wire_put_u32(w, process->proc);
     ac_wire_put_u32(w, process->pid);
     ac_wire_put_u32(w, process->uid);
-    ac_wire_put_u8(w, process->executed);
-    ac_wire_put_u8(w, process->ended);
-    ac_wire_put_u32(w, process->wait_status);
+    ac_wire_put_u32(w, process->state);
+    ac_wire_put_u32(w, (uint32_t)process->wait_status);
+    ac_wire_put_i64(w, process->started);
     ac_wire_put_bytes(w, process->note, process->note_len);
 }
 
-void ac_process_get(ac_wire_reader_t *r, ac_process_t *process)
+void ac_process_get(ac_wire_reader_t *r, ac_process_t *process, apr_pool_t *p)
 {
+    const void *note;
+
     memset(process, 0, sizeof(*process));
     process->tag = ac_wire_get_u64(r);
     process->app_id = ac_wire_get_u64(r);
@@ -32,8 +35,15 @@ void ac_process_get(ac_wire_reader_t *r, ac_process_t *process)
     process->proc = ac_wire_get_u32(r);
     process->pid = ac_wire_get_u32(r);
     process->uid = ac_wire_get_u32(r);
-    process->executed = ac_wire_get_u8(r);
-    process->ended = ac_wire_get_u8(r);
-    process->wait_status = ac_wire_get_u32(r);
-    process->note = ac_wire_get_bytes(r, &process->note_len);
+    process->state = (ac_process_state_e)ac_wire_get_count(r, AC_PROCESS_EXITED);
+    process->wait_status = (int32_t)ac_wire_get_u32(r);
+    process->started = ac_wire_get_i64(r);
+    note = ac_wire_get_bytes(r, &process->note_len);
+    if (process->note_len > AC_NOTE_MAX) {
+        r->status = APR_EINVAL;
+        process->note_len = 0;
+    }
+    if (process->note_len) {
+        process->note = apr_pmemdup(p, note, process->note_len);
+    }
 }

@@ -4,31 +4,43 @@
 #ifndef AC_SHARED_PROCESS_H
 #define AC_SHARED_PROCESS_H
 
-/* A process as the keeper knows it, for a manager that takes over: the body of
- * AC_MSG_ADOPT. The keeper fills in what it did itself and passes on the bytes
- * of the last AC_MSG_NOTE unread. One per tag that the keeper holds anything
- * for, be it only a listener. Plain data; note points into the message. */
+/* What the keeper knows of one process instance, for a new manager.
+ *
+ * The body of AC_MSG_ADOPT. The note is whatever the former manager left with
+ * AC_MSG_NOTE, bytes that the keeper does not read. Plain data; strings of a
+ * decoded one live in the given pool. */
 
 #include <stdint.h>
+#include <apr_pools.h>
+#include <apr_time.h>
 #include "base/wire.h"
+
+#define AC_NOTE_MAX 4096
+
+typedef enum ac_process_state_e {
+    AC_PROCESS_LISTENING = 0,   /* LISTEN was answered, no SPAWN came */
+    AC_PROCESS_STARTING,        /* SPAWNED; EXECUTED is still to come */
+    AC_PROCESS_RUNNING,         /* EXECUTED without a fault */
+    AC_PROCESS_EXITED           /* EXITED; wait for FORGET */
+} ac_process_state_e;
 
 typedef struct ac_process_t {
     uint64_t tag;
     uint64_t app_id;
     uint32_t slot;
     uint32_t generation;
-    uint32_t reach;             /* AC_REACH_* of SPAWN, or of LISTEN before it */
+    uint32_t reach;             /* AC_REACH_FD, AC_REACH_PATH, …, as asked for */
     uint32_t proc;              /* index in the board */
-    uint32_t pid;               /* 0: nothing was started yet */
-    uint32_t uid;               /* the identity it was started with */
-    uint8_t executed;           /* exec succeeded */
-    uint8_t ended;              /* the main process is gone */
-    uint32_t wait_status;       /* then */
+    uint32_t pid;               /* 0 before SPAWNED */
+    uint32_t uid;               /* of the process; 0 before EXECUTED */
+    ac_process_state_e state;
+    int32_t wait_status;        /* of EXITED, else -1 */
+    apr_time_t started;         /* ac_clock_now() of the fork */
     const void *note;
     apr_size_t note_len;
 } ac_process_t;
 
 void ac_process_put(ac_wire_writer_t *w, const ac_process_t *process);
-void ac_process_get(ac_wire_reader_t *r, ac_process_t *process);
+void ac_process_get(ac_wire_reader_t *r, ac_process_t *process, apr_pool_t *p);
 
 #endif
