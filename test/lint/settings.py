@@ -19,8 +19,6 @@ REFERENCE = "docs/directives.md"
 MEMBER = re.compile(r'\b(NUM|STR|LIST)\((\w+),\s*"(\w+)"(?:,\s*(.+?))?\)\s*\\?$', re.M)
 COMMAND = re.compile(r'"(<?AppCore\w+>?)"\s*,')
 UNITS = {"": 1, "s": 1000000, "K": 1024, "M": 1024 * 1024, "%": -1}
-WORDS = {"off": 0, "on": 1, "auto": 2, "none": None, "outofprocess": 0, "ondemand": 0,
-         "inherited": -1, "errorlog": None}
 # Written as one directive with several values, or with a default in words.
 SEVERAL = {"AppCoreLimit": "inherited", "AppCoreUmask": "inherited",
            "AppCoreStdoutLogEnabled": "auto"}
@@ -54,6 +52,7 @@ def evaluate(expressions):
     apr = glob.glob("/usr/include/apr-1*") + glob.glob("/usr/local/include/apr-1*")
     source = '#include <stdio.h>\n#include "spec/settings.h"\nint main(void)\n{\n'
     source += "".join(f'    printf("%lld\\n", (long long)({e}));\n' for e in expressions)
+    source += "    return 0;\n}\n"
     with tempfile.TemporaryDirectory() as folder:
         program = os.path.join(folder, "defaults")
         flags = os.environ.get("APR_CPPFLAGS", "").split() or [f"-I{d}" for d in apr]
@@ -68,24 +67,25 @@ def documented_default(section):
     return match.group(1).strip() if match else None
 
 
-def as_number(text):
-    if text.lower() in WORDS:
-        return WORDS[text.lower()]
-    match = re.match(r"(\d+)([sKM%]?)$", text)
-    return int(match.group(1)) * UNITS[match.group(2)] if match else text
+def same(said, expression, value):
+    """Whether a word or number of the reference is the default of the code."""
+    if expression.startswith("AC_"):
+        return expression.replace("_", "").endswith(said.upper())
+    match = re.match(r"(\d+)([sKM%]?)$", "0" if said == "Off" else said)
+    return bool(match) and int(match.group(1)) * UNITS[match.group(2)] == value
 
 
 def check_defaults(members, reference):
     numbers = [m for m in members if m[0] == "NUM"]
     values = evaluate([m[3] for m in numbers])
-    for (_, name, directive, _), value in zip(numbers, values):
+    for (_, name, directive, expression), value in zip(numbers, values):
         said = documented_default(reference.get(directive, ""))
         if said is None:
             yield f"{REFERENCE}: {directive} has no line 'Default: …'"
         elif directive in SEVERAL:
             if SEVERAL[directive] not in said:
                 yield f"{REFERENCE}: {directive}: default should say {SEVERAL[directive]}"
-        elif as_number(said) != int(value):
+        elif not same(said, expression, int(value)):
             yield f"{REFERENCE}: {directive}: default {said}, but {name} is {value}"
 
 
