@@ -11,8 +11,8 @@
  * names and values in the request's pool, nothing else, and stops at hard
  * limits. It never blocks and touches no descriptor. Rejected: bare CR, NUL and
  * other control bytes, a space before the colon, a name that is no token,
- * obs-fold, differing Content-Length, any Transfer-Encoding whose last coding
- * is not chunked or that names chunked twice, status below 100 or above 599.
+ * obs-fold, differing Content-Length, any Transfer-Encoding but "chunked" once
+ * (nothing else can be decoded here), status below 100 or above 599.
  * A lone LF ends a line as CRLF does. Content-Length beside Transfer-Encoding
  * is dropped and the connection not used again (RFC 9112 6.3). */
 

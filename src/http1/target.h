@@ -10,18 +10,20 @@
  * between the wire and the handler and decoding them removes no path segment;
  * otherwise the normalised path, escaped again. Either way the result decodes
  * to a path inside the mount: what httpd authorised is what the app gets. Pure
- * functions. */
+ * functions; results are in p or point into what was given. */
 
 #include <apr_pools.h>
 
 /* 1 iff path (decoded, as r->uri) lies in prefix on whole segments. prefix "" is
- * everything. */
+ * everything; it never ends with a slash. */
 int ac_target_in_mount(const char *path, const char *prefix);
 
 /* unparsed: r->unparsed_uri (origin-form or absolute-form). path: r->uri now,
  * decoded and normalised by httpd. args: r->args or NULL. original_path: r->uri
- * as it was right after httpd's own normalisation. NULL when no spelling of it
- * lies inside the mount. */
+ * as it was right after httpd's own normalisation; NULL if unknown. "*" is its
+ * own target at the root mount. NULL when no spelling of it lies inside the
+ * mount: the path is another's, or has a segment that is "." or ".." to an app
+ * which decodes "%2F" and "%5C", reads "\" as "/" or drops ";parameters". */
 const char *ac_target_build(const char *unparsed, const char *original_path,
                             const char *path, const char *args, const char *prefix,
                             apr_pool_t *p);

@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+/* One walk over the client's fields. Each name is folded (lower case, hyphens)
+ * once and looked up in the short list of its first letter; what no rule knows
+ * passes as it is. What we say ourselves is added behind. */
+
+#include "http1/fields.h"
+
+#include <string.h>
+#include <strings.h>
+#include <apr_lib.h>
+#include <apr_strings.h>
+#include "http1/forwarded.h"
+#include "http1/line.h"
+
+#define NAME_MAX_FOLDED 24      /* longer than any name in the rules */
+
+typedef enum action_e {
+    ACTION_PASS,
+    ACTION_RESERVED,            /* only we may say it */
+    ACTION_HOP,                 /* concerns the client's connection alone */
+    ACTION_HOST,
+    ACTION_TRUSTED              /* passes from a trusted proxy, spelt rightly */
+} action_e;
+
+typedef struct rule_t {
+    const char *name;           /* a trailing '*' stands for any rest */
+    action_e action;
+} rule_t;
+
+static const rule_t rules_a[] = { { "appcore-*", ACTION_RESERVED }, { NULL, 0 } };
+static const rule_t rules_c[] = {
+    { "connection", ACTION_HOP }, { "content-length", ACTION_HOP }, { NULL, 0 }
+};
+static const rule_t rules_e[] = { { "expect", ACTION_HOP }, { NULL, 0 } };
+static const rule_t rules_f[] = { { "forwarded", ACTION_TRUSTED }, { NULL, 0 } };
+static const rule_t rules_h[] = {
+    { "host", ACTION_HOST }, { "http2-settings", ACTION_HOP }, { NULL, 0 }
+};
+static const rule_t rules_k[] = { { "keep-alive", ACTION_HOP }, { NULL, 0 } };
+static const rule_t rules_m[] = { { "ms-aspnetcore*", ACTION_RESERVED }, { NULL, 0 } };
+static const rule_t rules_p[] = {
+    { "proxy", ACTION_RESERVED }, { "proxy-*", ACTION_HOP },
+    { "path-info", ACTION_RESERVED }, { NULL, 0 }
+};
+static const rule_t rules_s[] = { { "script-name", ACTION_RESERVED }, { NULL, 0 } };
+static const rule_t rules_t[] = {
+    { "te", ACTION_HOP }, { "trailer", ACTION_HOP },
+    { "transfer-encoding", ACTION_HOP }, { NULL, 0 }
+};
+static const rule_t rules_u[] = { { "upgrade", ACTION_HOP }, { NULL, 0 } };
+static const rule_t rules_x[] = {
+    { "x-forwarded-*", ACTION_TRUSTED }, { "x-real-ip", ACTION_TRUSTED },
+    { "x-request-id", ACTION_TRUSTED }, { "x-request-start", ACTION_TRUSTED },
+    { "x-original-url", ACTION_TRUSTED }, { "x-rewrite-url", ACTION_TRUSTED },
+    { "x-accel-*", ACTION_RESERVED }, { "x-sendfile-type", ACTION_RESERVED },
+    { NULL, 0 }
+};
+
+static const rule_t *const rules['z' - 'a' + 1] = {
+    ['a' - 'a'] = rules_a, ['c' - 'a'] = rules_c, ['e' - 'a'] = rules_e,
+    ['f' - 'a'] = rules_f, ['h' - 'a'] = rules_h, ['k' - 'a'] = rules_k,
+    ['m' - 'a'] = rules_m, ['p' - 'a'] = rules_p, ['s' - 'a'] = rules_s,
+    ['t' - 'a'] = rules_t, ['u' - 'a'] = rules_u, ['x' - 'a'] = rules_x
+};
+
+static char fold(char c)
+{
+    if (c >= 'A' && c <= 'Z') {
+        return (char)(c | 0x20);
+    }
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ? c : '-';
+}
+
+/* folded may be cut short: what matters is whether it goes on. */
+static int rule_matches(const char *rule, const char *folded)
+{
+    while (*rule && *rule == *folded) {
+        ++rule;
+        ++folded;
+    }
+    return *rule == '*' || (!*rule && !*folded);
+}
+
+static action_e classify(const char *name)
+{
+    char folded[NAME_MAX_FOLDED];
+    char first = fold(name[0]);
+    const rule_t *rule;
+    int i;
+
+    rule = first >= 'a' && first <= 'z' ? rules[first - 'a'] : NULL;
+    if (!rule) {
+        return ACTION_PASS;
+    }
+    for (i = 0; name[i] && i < NAME_MAX_FOLDED - 1; ++i) {
+        folded[i] = fold(name[i]);
+    }
+    folded[i] = '\0';
+    for (; rule->name; ++rule) {
+        if (rule_matches(rule->name, folded)) {
+            return rule->action;
+        }
+    }
+    return ACTION_PASS;
+}
+
+int ac_fields_reserved(const char *name)
+{
+    return classify(name) == ACTION_RESERVED;
+}
+
+static int list_has(const char *list, const char *word)
+{
+    const char *item;
+    apr_size_t len;
+
+    while (list && ac_list_next(&list, &item, &len)) {
+        if (ac_list_is(item, len, word)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+typedef struct walk_t {
+    const ac_fields_facts_t *facts;
+    apr_table_t *out;
+    apr_table_t *named;         /* what Connection names beyond the rules, or NULL */
+    ac_forwarded_t forwarded;
+    apr_pool_t *p;
+} walk_t;
+
+/* Most clients name nothing in Connection but what the rules remove anyway. */
+static int on_connection(void *baton, const char *key, const char *value)
+{
+    walk_t *walk = baton;
+    const char *item;
+    apr_size_t len;
+
+    (void)key;
+    while (ac_list_next(&value, &item, &len)) {
+        if (ac_list_is(item, len, "keep-alive") || ac_list_is(item, len, "close")
+            || ac_list_is(item, len, "upgrade") || ac_list_is(item, len, "te")) {
+            continue;
+        }
+        if (!walk->named) {
+            walk->named = apr_table_make(walk->p, 4);
+        }
+        apr_table_addn(walk->named, apr_pstrmemdup(walk->p, item, len), "");
+    }
+    return 1;
+}
+
+/* An app may read "X_Forwarded.For" as the real name, a proxy never writes it. */
+static int plainly_spelt(const char *name)
+{
+    while (*name && (*name == '-' || fold(*name) != '-')) {
+        ++name;
+    }
+    return !*name;
+}
+
+static void pass_field(walk_t *walk, const char *name, const char *value)
+{
+    action_e action = classify(name);
+
+    if (action != ACTION_PASS && action != ACTION_TRUSTED) {
+        return;
+    }
+    if (walk->named && apr_table_get(walk->named, name)) {
+        return;
+    }
+    if (action == ACTION_TRUSTED
+        && (!walk->facts->trusted || !plainly_spelt(name)
+            || ac_forwarded_collect(&walk->forwarded, name, value, walk->p))) {
+        return;
+    }
+    apr_table_addn(walk->out, name, value);
+}
+
+static const char *walk_fields(walk_t *walk, const apr_array_header_t *fields)
+{
+    const apr_table_entry_t *field = (const apr_table_entry_t *)fields->elts;
+    int i;
+
+    for (i = 0; i < fields->nelts; ++i, ++field) {
+        if (!ac_char_all(field->key, AC_CHAR_TOKEN)) {
+            return "a header name that is no token";
+        }
+        if (*field->val && !ac_char_all(field->val, AC_CHAR_VALUE)) {
+            return "a control byte in a header";
+        }
+        pass_field(walk, field->key, field->val);
+    }
+    return NULL;
+}
+
+/* One line of base64 out of PEM or of lines of base64; NULL if it is neither. */
+static const char *bare_base64(const char *cert, apr_pool_t *p)
+{
+    char *out = apr_palloc(p, strlen(cert) + 1);
+    char *at = out;
+
+    if (!strncmp(cert, "-----BEGIN", 10)) {
+        cert = strchr(cert, '\n');
+    }
+    for (; cert && *cert && *cert != '-'; ++cert) {
+        if (apr_isalnum(*cert) || *cert == '+' || *cert == '/' || *cert == '=') {
+            *at++ = *cert;
+        }
+        else if (!apr_isspace(*cert)) {
+            return NULL;
+        }
+    }
+    *at = '\0';
+    return at > out ? out : NULL;
+}
+
+static void put_identity(walk_t *walk)
+{
+    const ac_fields_facts_t *facts = walk->facts;
+    const char *said = walk->forwarded.said[AC_FORWARDED_USER];
+    const char *user = facts->identity_allowed ? facts->user : NULL;
+
+    if (user && facts->ancm) {
+        apr_table_addn(walk->out, "MS-ASPNETCORE-USER", user);
+        if (facts->auth_type) {
+            apr_table_addn(walk->out, "MS-ASPNETCORE-AUTHTYPE", facts->auth_type);
+        }
+    }
+    else if (user) {
+        said = user;
+    }
+    if (said) {
+        apr_table_addn(walk->out, "X-Forwarded-User", said);
+    }
+}
+
+static void put_secrets(walk_t *walk)
+{
+    const ac_fields_facts_t *facts = walk->facts;
+    const char *cert = facts->client_cert;
+
+    cert = cert ? bare_base64(cert, walk->p) : NULL;
+    if (facts->token && *facts->token) {
+        apr_table_addn(walk->out, "MS-ASPNETCORE-TOKEN", facts->token);
+    }
+    if (cert) {
+        apr_table_addn(walk->out, "MS-ASPNETCORE-CLIENTCERT", cert);
+    }
+    put_identity(walk);
+}
+
+static void put_connection(walk_t *walk, const apr_table_t *in)
+{
+    const char *upgrade = NULL;
+
+    if (walk->facts->upgrade == AC_UPGRADE_WEBSOCKET) {
+        upgrade = "websocket";
+    }
+    else if (walk->facts->upgrade == AC_UPGRADE_OTHER) {
+        upgrade = apr_table_get(in, "Upgrade");
+    }
+    if (upgrade) {
+        apr_table_addn(walk->out, "Connection", "Upgrade");
+        apr_table_addn(walk->out, "Upgrade", upgrade);
+    }
+    else if (walk->facts->trailers_ok) {
+        apr_table_addn(walk->out, "Connection", "TE");
+        apr_table_addn(walk->out, "TE", "trailers");
+    }
+}
+
+static void put_framing(walk_t *walk, const apr_table_t *in, ac_body_e body,
+                        apr_int64_t length)
+{
+    if (body == AC_BODY_LENGTH) {
+        apr_table_addn(walk->out, "Content-Length",
+                       length ? apr_off_t_toa(walk->p, length) : "0");
+    }
+    else if (body == AC_BODY_CHUNKED) {
+        apr_table_addn(walk->out, "Transfer-Encoding", "chunked");
+    }
+    if (body != AC_BODY_NONE && walk->facts->expect
+        && list_has(apr_table_get(in, "Expect"), "100-continue")) {
+        apr_table_addn(walk->out, "Expect", "100-continue");
+    }
+}
+
+/* Who authenticates decides what a name may hold; a head may not hold all. */
+static const char *check_facts(const ac_fields_facts_t *facts)
+{
+    const char *values[5] = { facts->host, facts->token, facts->request_id };
+    unsigned i;
+
+    if (facts->identity_allowed) {
+        values[3] = facts->user;
+        values[4] = facts->auth_type;
+    }
+    for (i = 0; i < sizeof(values) / sizeof(values[0]); ++i) {
+        if (values[i] && *values[i] && !ac_char_all(values[i], AC_CHAR_VALUE)) {
+            return "a control byte in what a header should say";
+        }
+    }
+    return NULL;
+}
+
+apr_table_t *ac_fields_request(const apr_table_t *in, const ac_fields_facts_t *facts,
+                               ac_body_e body, apr_int64_t length, const char **perror,
+                               apr_pool_t *p)
+{
+    const apr_array_header_t *fields = apr_table_elts(in);
+    const char *host = apr_table_get(in, "Host");
+    walk_t walk = { .facts = facts, .p = p };
+
+    *perror = check_facts(facts);
+    if (*perror) {
+        return NULL;
+    }
+    walk.out = apr_table_make(p, fields->nelts + 12);
+    apr_table_do(on_connection, &walk, in, "Connection", NULL);
+    if (!host) {
+        host = facts->host ? facts->host : "";
+    }
+    apr_table_addn(walk.out, "Host", host);
+    *perror = walk_fields(&walk, fields);
+    if (*perror) {
+        return NULL;
+    }
+    put_framing(&walk, in, body, length);
+    put_connection(&walk, in);
+    ac_forwarded_put(walk.out, &walk.forwarded, facts, p);
+    put_secrets(&walk);
+    return walk.out;
+}
+
+ac_upgrade_e ac_fields_upgrade(const apr_table_t *in, const char *method)
+{
+    const char *upgrade = apr_table_get(in, "Upgrade");
+    const char *length = apr_table_get(in, "Content-Length");
+
+    if (!upgrade || strcmp(method, "GET")
+        || !list_has(apr_table_get(in, "Connection"), "upgrade")
+        || apr_table_get(in, "Transfer-Encoding") || (length && strcmp(length, "0"))) {
+        return AC_UPGRADE_NONE;
+    }
+    if (list_has(upgrade, "websocket")) {
+        return AC_UPGRADE_WEBSOCKET;
+    }
+    return *upgrade && !list_has(upgrade, "h2c") ? AC_UPGRADE_OTHER : AC_UPGRADE_NONE;
+}
+
+static char *append(char *at, const char *s, apr_size_t len)
+{
+    memcpy(at, s, len);
+    return at + len;
+}
+
+const char *ac_fields_head(const char *method, const char *target,
+                           const apr_table_t *fields, apr_size_t *plen, apr_pool_t *p)
+{
+    const apr_array_header_t *elts = apr_table_elts(fields);
+    const apr_table_entry_t *field = (const apr_table_entry_t *)elts->elts;
+    apr_size_t size = strlen(method) + strlen(target) + sizeof("  HTTP/1.1\r\n\r\n");
+    char *head, *at;
+    int i;
+
+    for (i = 0; i < elts->nelts; ++i) {
+        size += strlen(field[i].key) + strlen(field[i].val) + 4;
+    }
+    head = apr_palloc(p, size);
+    at = append(head, method, strlen(method));
+    *at++ = ' ';
+    at = append(at, target, strlen(target));
+    at = append(at, " HTTP/1.1\r\n", 11);
+    for (i = 0; i < elts->nelts; ++i) {
+        at = append(at, field[i].key, strlen(field[i].key));
+        at = append(at, ": ", 2);
+        at = append(at, field[i].val, strlen(field[i].val));
+        at = append(at, "\r\n", 2);
+    }
+    at = append(at, "\r\n", 2);
+    *at = '\0';
+    *plen = (apr_size_t)(at - head);
+    return head;
+}
