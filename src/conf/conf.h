@@ -34,13 +34,19 @@ void *ac_conf_merge_server(apr_pool_t *p, void *base, void *add);
 void *ac_conf_create_dir(apr_pool_t *p, char *dir);
 void *ac_conf_merge_dir(apr_pool_t *p, void *base, void *add);
 
-/* post_config, every pass (so that configtest finds every mistake): resolves and
- * checks. NULL after logging what is wrong. *plog_servers: server_rec * by
- * log_index. */
-ac_spec_table_t *ac_conf_resolve(server_rec *main_server, apr_array_header_t **plog_servers,
-                                 apr_pool_t *pconf, apr_pool_t *ptemp);
+/* check_config hook, as far as configtest goes: resolves for mistakes and notices
+ * alone. OK, or an error after logging every mistake. */
+int ac_conf_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
+                  server_rec *main_server);
 
-/* Mounts of a server, longest prefix first; number of different apps. */
+/* post_config, every pass: resolves for use. NULL after logging what is wrong.
+ * *plog_servers: server_rec * by log_index; 0 is the main server. */
+ac_spec_table_t *ac_conf_resolve(server_rec *main_server,
+                                 apr_array_header_t **plog_servers, apr_pool_t *pconf,
+                                 apr_pool_t *ptemp);
+
+/* Mounts of a server: longest prefix first, prefixes of one length by memcmp, so
+ * each length is a run for a binary search. Number of different apps. */
 const ac_mount_t *ac_conf_mounts(server_rec *s, int *pn);
 int ac_conf_app_count(void);
 const ac_globals_t *ac_conf_globals(void);

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+/* The module record and what it hangs on; everything else is in src/. Only
+ * symbols of httpd's core and APR are used, so the module loads before or after
+ * any other and with or without them. */
+
+#include "httpd.h"
+#include "http_config.h"
+#include "http_core.h"
+#include "http_log.h"
+#include "conf/conf.h"
+#include "parent/parent.h"
+#include "request/request.h"
+
+static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
+                       server_rec *s)
+{
+    apr_array_header_t *log_servers;
+    ac_spec_table_t *table = ac_conf_resolve(s, &log_servers, pconf, ptemp);
+
+    (void)plog;
+    if (!table) {
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    /* The first pass runs in a process that is not yet httpd's parent. */
+    if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG
+        || ap_state_query(AP_SQ_RUN_MODE) != AP_SQ_RM_NORMAL) {
+        return OK;
+    }
+    return ac_parent_apply(s, table, log_servers, pconf) == APR_SUCCESS
+        ? OK : HTTP_INTERNAL_SERVER_ERROR;
+}
+
+static void register_hooks(apr_pool_t *p)
+{
+    /* mod_ssl decides in its own post_config which servers speak TLS. */
+    static const char *const after[] = { "mod_ssl.c", NULL };
+
+    ap_hook_check_config(ac_conf_check, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_post_config(post_config, after, NULL, APR_HOOK_LAST);
+    ap_hook_child_init(ac_request_child_init, NULL, NULL, APR_HOOK_MIDDLE);
+    ac_request_register_hooks(p);
+}
+
+AP_DECLARE_MODULE(appcore) = {
+    STANDARD20_MODULE_STUFF,
+    ac_conf_create_dir,
+    ac_conf_merge_dir,
+    ac_conf_create_server,
+    ac_conf_merge_server,
+    ac_conf_commands,
+    register_hooks,
+    AP_MODULE_FLAG_NONE
+};
