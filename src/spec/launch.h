@@ -24,6 +24,8 @@
 #define AC_LAUNCH_ENV_MAX 512
 #define AC_LAUNCH_NOTICES_MAX 32
 #define AC_LAUNCH_WIRE_MAX (256 * 1024)
+#define AC_PORT_MIN 1025                /* of an explicit PORT, as ANCM has it */
+#define AC_PORT_MAX 48000
 
 typedef enum ac_kind_e {
     AC_KIND_PROGRAM = 0,        /* anything that listens where it is told */
@@ -41,6 +43,13 @@ const char *ac_kind_name(ac_kind_e kind);
 #define AC_REACH_PATH   0x2     /* a socket path that it makes: {socket} */
 #define AC_REACH_PORT   0x4     /* a loopback port */
 
+/* What ac_launch_argv() replaces in argv. argv[0] is final in any case. */
+typedef enum ac_expand_e {
+    AC_EXPAND_PERCENT = 0,      /* %VAR% and the placeholders */
+    AC_EXPAND_DOLLAR,           /* $VAR, ${VAR} and the placeholders: a Procfile */
+    AC_EXPAND_NONE              /* nothing: a shell does it */
+} ac_expand_e;
+
 typedef struct ac_launch_t {
     ac_result_t result;         /* AC_FAULT_NONE, or why there is no launch */
     ac_kind_e kind;
@@ -50,6 +59,7 @@ typedef struct ac_launch_t {
     const char *found;          /* a sentence: what was found and why it decided */
     const char *folder;         /* working folder */
     apr_array_header_t *argv;   /* const char *, never empty on success */
+    ac_expand_e expand;
     ac_settings_t *overlay;     /* origin AC_ORIGIN_WEBCONFIG: what web.config says */
     int64_t max_content_length; /* requestLimits@maxAllowedContentLength; -1 none */
     apr_array_header_t *notices;/* const char *: for the log, once per start */
@@ -60,6 +70,8 @@ typedef struct ac_launch_t {
 } ac_launch_t;
 
 void ac_launch_put(ac_wire_writer_t *w, const ac_launch_t *launch);
+/* NULL and r->status set on any fault. An overlay holds nothing that a
+ * web.config cannot say, within ANCM's ranges. */
 ac_launch_t *ac_launch_get(ac_wire_reader_t *r, apr_pool_t *p);
 
 /* What differs from process to process of one app. */
@@ -69,7 +81,8 @@ typedef struct ac_instance_t {
     unsigned reach;             /* the ways offered to this process */
     uint32_t port;              /* when reach has AC_REACH_PORT */
     const char *socket_path;    /* {socket}, when reach has AC_REACH_PATH; APPCORE_SOCKET */
-    const char *token;          /* pairing token, 36 characters */
+    const char *token;          /* pairing token, 36 characters; where the settings'
+                                   environment has ASPNETCORE_TOKEN, that one */
     const char *notify_path;    /* NOTIFY_SOCKET */
 } ac_instance_t;
 
@@ -78,9 +91,10 @@ ac_settings_t *ac_launch_settings(const ac_spec_t *spec, const ac_launch_t *laun
                                   apr_pool_t *p);
 
 /* The environment of one process, "NAME=value", NULL-terminated: PATH, LANG, TZ
- * of httpd (`inherited`, NAME=value), the contract of design.md section 4 for
- * the launch's kind, then AppCoreEnvironmentVariable/-File and web.config by
- * precedence, with %VAR% expanded. LISTEN_PID is left as "LISTEN_PID=" and
+ * of httpd (`inherited`, NAME=value), the contract for the launch's kind
+ * (docs/architecture.md), then AppCoreEnvironmentVariable/-File and web.config by
+ * precedence, with %VAR% expanded once against what was set before; last, again,
+ * what nobody may change. LISTEN_PID is left as "LISTEN_PID=" and
  * filled in by the process that execs. */
 const char **ac_launch_env(const ac_spec_t *spec, const ac_launch_t *launch,
                            const ac_instance_t *inst, const char *const *inherited,

@@ -11,7 +11,7 @@
  * O_NOFOLLOW, regular, at most AC_LOOK_FILE_MAX bytes, and requires that every
  * component of the folder's path belongs to root or to the caller's uid. It may
  * block on the disk; the keeper's child has a time limit. Everything read is
- * input from somebody else. First match decides: design.md section 3. */
+ * input from somebody else. First match decides. */
 
 #include "spec/launch.h"
 

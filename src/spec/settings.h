@@ -38,7 +38,10 @@ typedef struct ac_env_var_t {
     const char *name;
     const char *value;
     int secret;                 /* from AppCoreEnvironmentFile: never shown */
+    ac_origin_e origin;         /* left at 0, a merge takes that of the list */
 } ac_env_var_t;
+
+#define AC_SETTINGS_LIST_MAX 1024       /* elements of a list, when decoded */
 
 typedef enum ac_hosting_e { AC_HOSTING_OUT_OF_PROCESS = 0, AC_HOSTING_IN_PROCESS } ac_hosting_e;
 typedef enum ac_webconfig_e {
@@ -110,11 +113,18 @@ typedef struct ac_settings_t {
 ac_settings_t *ac_settings_create(apr_pool_t *p);
 
 /* A new struct in p: per member the one of higher origin, `add` among equals.
- * environment is the union by name, the value of higher origin winning. */
+ * environment is the union by name, the value of higher origin winning. Names
+ * are case-sensitive, as everywhere on Linux, but a name out of web.config also
+ * means one that differs in case only, as ANCM has it; the value then comes from
+ * the winner and the spelling from whichever was there first. */
 ac_settings_t *ac_settings_merge(const ac_settings_t *base, const ac_settings_t *add,
                                  apr_pool_t *p);
 
+/* A variable of set->environment, or NULL; names compare as in a merge. */
+const ac_env_var_t *ac_settings_env(const ac_settings_t *set, const char *name);
+
 void ac_settings_put(ac_wire_writer_t *w, const ac_settings_t *set);
+/* NULL and r->status set on any fault. */
 ac_settings_t *ac_settings_get(ac_wire_reader_t *r, apr_pool_t *p);
 
 #endif

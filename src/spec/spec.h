@@ -28,6 +28,8 @@ typedef struct ac_spec_t {
     unsigned char digest[AC_SPEC_DIGEST];
     const char *name;           /* for logs and APPCORE_APP: <AppCoreApp NAME>,
                                    else the last segment of prefix, else of folder */
+    int named;                  /* name is that of an <AppCoreApp>, so it makes the id;
+                                   0: the folder does */
     const char *prefix;         /* URL prefix without trailing slash, "" for "/" */
     const char *folder;         /* absolute, no trailing slash */
     const char *host;           /* ServerName of the first vhost that mounts it */

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#include "spec/detect.h"
+
+#include <string.h>
+#include <unistd.h>
+#include <apr_strings.h>
+#include "spec/json.h"
+
+#define CANDIDATES_MAX 64
+#define ASPNETCORE_FRAMEWORK "Microsoft.AspNetCore.App"
+
+typedef struct framework_t {
+    int aspnetcore;             /* it serves HTTP at all */
+    int self_contained;         /* it brings its runtime: the apphost must run */
+} framework_t;
+
+static const char *beside(const ac_look_t *look, const char *base, const char *suffix)
+{
+    return apr_pstrcat(look->p, base, suffix, NULL);
+}
+
+static int is_aspnetcore(const json_t *framework)
+{
+    const char *name = json_string_value(json_object_get(framework, "name"));
+
+    return name && !strcmp(name, ASPNETCORE_FRAMEWORK);
+}
+
+static int lists_aspnetcore(const json_t *frameworks)
+{
+    size_t i;
+
+    for (i = 0; i < json_array_size(frameworks); ++i) {
+        if (is_aspnetcore(json_array_get(frameworks, i))) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* 0 after a fault. */
+static int read_runtimeconfig(ac_look_t *look, const char *base, framework_t *fw)
+{
+    json_t *tree = ac_json_read(look, beside(look, base, ".runtimeconfig.json"));
+    const json_t *options = json_object_get(tree, "runtimeOptions");
+    const json_t *included = json_object_get(options, "includedFrameworks");
+
+    fw->self_contained = included != NULL;
+    fw->aspnetcore = is_aspnetcore(json_object_get(options, "framework"))
+                     || lists_aspnetcore(json_object_get(options, "frameworks"))
+                     || lists_aspnetcore(included);
+    return look->launch->result.fault == AC_FAULT_NONE;
+}
+
+/* Those that mention ASP.NET Core; the others are left as a hint. NULL: fault. */
+static apr_array_header_t *web_apps(ac_look_t *look, const apr_array_header_t *bases)
+{
+    apr_array_header_t *apps = apr_array_make(look->p, 2, sizeof(const char *));
+    int i;
+
+    for (i = 0; i < bases->nelts; ++i) {
+        const char *base = APR_ARRAY_IDX(bases, i, const char *);
+        framework_t fw;
+
+        if (!read_runtimeconfig(look, base, &fw)) {
+            return NULL;
+        }
+        if (fw.aspnetcore) {
+            APR_ARRAY_PUSH(apps, const char *) = base;
+        }
+        else {
+            ac_look_hint(look, "%.60s.runtimeconfig.json is that of a worker or console app, "
+                         "which does not listen; ", base);
+        }
+    }
+    return apps;
+}
+
+/* A library that the app refers to may have a runtimeconfig.json of its own; only
+ * the app was published with its static assets. */
+static apr_array_header_t *prefer_published(ac_look_t *look, apr_array_header_t *apps)
+{
+    apr_array_header_t *published = apr_array_make(look->p, 2, sizeof(const char *));
+    int i;
+
+    for (i = 0; i < apps->nelts; ++i) {
+        const char *base = APR_ARRAY_IDX(apps, i, const char *);
+
+        if (ac_folder_has_file(look->folder,
+                               beside(look, base, ".staticwebassets.endpoints.json"))) {
+            APR_ARRAY_PUSH(published, const char *) = base;
+        }
+    }
+    return published->nelts == 1 ? published : apps;
+}
+
+static int run_apphost(ac_look_t *look, const char *base, const char *why)
+{
+    const char *program = ac_look_program(look, beside(look, "./", base));
+
+    if (!program) {
+        return ac_look_fail(look, AC_FAULT_EXEC, "%s, so its program %.100s must be run, but "
+                            "that is missing in %s or may not be executed (chmod +x)", why,
+                            base, look->req->folder);
+    }
+    ac_look_arg(look, program);
+    ac_look_found(look, "%s: %s (%s)", why, program, ac_kind_name(AC_KIND_DOTNET));
+    return ac_look_reach(look, AC_REACH_PORT);
+}
+
+static int run_dll(ac_look_t *look, const char *base)
+{
+    const char *dll = beside(look, base, ".dll");
+    const char *dotnet = ac_look_dotnet(look);
+
+    if (!ac_folder_has_file(look->folder, dll)) {
+        return ac_look_fail(look, AC_FAULT_EXEC, "%s has %.100s.runtimeconfig.json but no "
+                            "%.100s: the deployment is incomplete", look->req->folder, base,
+                            dll);
+    }
+    if (!dotnet) {
+        return ac_look_no_dotnet(look);
+    }
+    ac_look_arg(look, dotnet);
+    ac_look_arg(look, dll);
+    ac_look_found(look, "%s.runtimeconfig.json with %s: %s %s (%s)", base, dll, dotnet, dll,
+                  ac_kind_name(AC_KIND_DOTNET));
+    return ac_look_reach(look, AC_REACH_PORT);
+}
+
+static int run_app(ac_look_t *look, const char *base)
+{
+    framework_t fw;
+
+    if (!read_runtimeconfig(look, base, &fw)) {
+        return 1;
+    }
+    look->launch->kind = AC_KIND_DOTNET;
+    if (fw.self_contained) {
+        return run_apphost(look, base, apr_psprintf(look->p, "%s.runtimeconfig.json says that "
+                                                    "the app brings its own runtime", base));
+    }
+    return run_dll(look, base);
+}
+
+static int ambiguous(ac_look_t *look, const apr_array_header_t *apps, const char *what)
+{
+    return ac_look_fail(look, AC_FAULT_CONFIG, "%s has more than one %s (%.200s): say which "
+                        "one with AppCoreProcessPath and AppCoreArguments", look->req->folder,
+                        what, apr_array_pstrcat(look->p, apps, ','));
+}
+
+/* An app in one file has neither dll nor runtimeconfig.json beside it. */
+static int single_file(ac_look_t *look)
+{
+    apr_array_header_t *bases = ac_folder_list(look->folder, ".staticwebassets.endpoints.json",
+                                               CANDIDATES_MAX);
+    apr_array_header_t *apps = apr_array_make(look->p, 2, sizeof(const char *));
+    int i;
+
+    for (i = 0; i < bases->nelts; ++i) {
+        const char *base = APR_ARRAY_IDX(bases, i, const char *);
+
+        if (ac_folder_has_file(look->folder, base)) {
+            APR_ARRAY_PUSH(apps, const char *) = base;
+        }
+    }
+    if (apps->nelts == 0) {
+        return 0;
+    }
+    if (apps->nelts > 1) {
+        return ambiguous(look, apps, "program published as a single file");
+    }
+    look->launch->kind = AC_KIND_DOTNET;
+    return run_apphost(look, APR_ARRAY_IDX(apps, 0, const char *),
+                       "an ASP.NET Core app published as a single file");
+}
+
+int ac_detect_dotnet(ac_look_t *look)
+{
+    apr_array_header_t *bases = ac_folder_list(look->folder, ".runtimeconfig.json",
+                                               CANDIDATES_MAX);
+    apr_array_header_t *apps;
+
+    if (bases->nelts == 0) {
+        return single_file(look);
+    }
+    apps = web_apps(look, bases);
+    if (!apps) {
+        return 1;
+    }
+    apps = prefer_published(look, apps);
+    if (apps->nelts > 1) {
+        return ambiguous(look, apps, "ASP.NET Core app");
+    }
+    return apps->nelts == 1 ? run_app(look, APR_ARRAY_IDX(apps, 0, const char *)) : 0;
+}
