@@ -20,7 +20,7 @@ typedef struct ac_log_t {
 } ac_log_t;
 
 typedef struct ac_logs_t {
-    ac_loop_t *loop;
+    ac_relay_loop_t *loop;
     ac_log_t *log[AC_LOGS_MAX]; /* NULL until somebody asks */
 } ac_logs_t;
 

@@ -8,16 +8,16 @@
 #include <unistd.h>
 #include <sys/epoll.h>
 
-apr_status_t ac_loop_create(ac_loop_t *loop)
+apr_status_t ac_relay_loop_create(ac_relay_loop_t *loop)
 {
     loop->epoll = epoll_create1(EPOLL_CLOEXEC);
     return loop->epoll < 0 ? errno : APR_SUCCESS;
 }
 
-int ac_loop_once(ac_loop_t *loop, int timeout_ms)
+int ac_relay_loop_once(ac_relay_loop_t *loop, int timeout_ms)
 {
     struct epoll_event event;
-    ac_watch_t *watch;
+    ac_relay_watch_t *watch;
 
     if (epoll_wait(loop->epoll, &event, 1, timeout_ms) != 1) {
         return 0;
@@ -27,7 +27,7 @@ int ac_loop_once(ac_loop_t *loop, int timeout_ms)
     return 1;
 }
 
-void ac_watch_init(ac_watch_t *watch, ac_watch_fn *ready, void *owner)
+void ac_relay_watch_init(ac_relay_watch_t *watch, ac_relay_watch_fn *ready, void *owner)
 {
     watch->fd = -1;
     watch->events = 0;
@@ -35,7 +35,8 @@ void ac_watch_init(ac_watch_t *watch, ac_watch_fn *ready, void *owner)
     watch->owner = owner;
 }
 
-apr_status_t ac_watch_set(ac_loop_t *loop, ac_watch_t *watch, uint32_t events)
+apr_status_t ac_relay_watch_set(ac_relay_loop_t *loop, ac_relay_watch_t *watch,
+                                uint32_t events)
 {
     struct epoll_event event;
     int op;
@@ -54,10 +55,10 @@ apr_status_t ac_watch_set(ac_loop_t *loop, ac_watch_t *watch, uint32_t events)
     return APR_SUCCESS;
 }
 
-void ac_watch_close(ac_loop_t *loop, ac_watch_t *watch)
+void ac_relay_watch_close(ac_relay_loop_t *loop, ac_relay_watch_t *watch)
 {
     if (watch->fd >= 0) {
-        ac_watch_set(loop, watch, 0);
+        ac_relay_watch_set(loop, watch, 0);
         close(watch->fd);
         watch->fd = -1;
     }

@@ -14,28 +14,29 @@
 #include <stdint.h>
 #include <apr_errno.h>
 
-typedef struct ac_loop_t {
+typedef struct ac_relay_loop_t {
     int epoll;
-} ac_loop_t;
+} ac_relay_loop_t;
 
-typedef struct ac_watch_t ac_watch_t;
-typedef void ac_watch_fn(ac_watch_t *watch, uint32_t events);
+typedef struct ac_relay_watch_t ac_relay_watch_t;
+typedef void ac_relay_watch_fn(ac_relay_watch_t *watch, uint32_t events);
 
-struct ac_watch_t {
+struct ac_relay_watch_t {
     int fd;                     /* -1: none */
     uint32_t events;            /* EPOLLIN, EPOLLOUT registered now; 0: not at all */
-    ac_watch_fn *ready;
+    ac_relay_watch_fn *ready;
     void *owner;
 };
 
-apr_status_t ac_loop_create(ac_loop_t *loop);
+apr_status_t ac_relay_loop_create(ac_relay_loop_t *loop);
 /* Waits timeout_ms (-1: for ever) and serves one event; 0 if there was none. */
-int ac_loop_once(ac_loop_t *loop, int timeout_ms);
+int ac_relay_loop_once(ac_relay_loop_t *loop, int timeout_ms);
 
-void ac_watch_init(ac_watch_t *watch, ac_watch_fn *ready, void *owner);
+void ac_relay_watch_init(ac_relay_watch_t *watch, ac_relay_watch_fn *ready, void *owner);
 /* Registers, changes or (events 0) takes out. APR_EPERM for a descriptor that
  * epoll cannot watch, such as a file: it is always ready. */
-apr_status_t ac_watch_set(ac_loop_t *loop, ac_watch_t *watch, uint32_t events);
-void ac_watch_close(ac_loop_t *loop, ac_watch_t *watch);
+apr_status_t ac_relay_watch_set(ac_relay_loop_t *loop, ac_relay_watch_t *watch,
+                                uint32_t events);
+void ac_relay_watch_close(ac_relay_loop_t *loop, ac_relay_watch_t *watch);
 
 #endif

@@ -24,12 +24,12 @@ typedef struct relay_t relay_t;
 
 typedef struct link_t {
     relay_t *relay;
-    ac_watch_t watch;
+    ac_relay_watch_t watch;
     ac_outbox_t outbox;
 } link_t;
 
 struct relay_t {
-    ac_loop_t loop;
+    ac_relay_loop_t loop;
     link_t keeper;
     link_t manager;
     ac_logs_t logs;
@@ -39,7 +39,7 @@ struct relay_t {
 
 static void link_close(link_t *link)
 {
-    ac_watch_close(&link->relay->loop, &link->watch);
+    ac_relay_watch_close(&link->relay->loop, &link->watch);
     ac_outbox_clear(&link->outbox);
     link->outbox.link = -1;
 }
@@ -49,7 +49,7 @@ static void link_watch(link_t *link)
 {
     uint32_t out = ac_outbox_pending(&link->outbox) ? EPOLLOUT : 0;
 
-    ac_watch_set(&link->relay->loop, &link->watch, EPOLLIN | out);
+    ac_relay_watch_set(&link->relay->loop, &link->watch, EPOLLIN | out);
 }
 
 static void link_open(link_t *link, int fd)
@@ -216,7 +216,7 @@ static void link_end(link_t *link)
     link_close(link);
 }
 
-static void link_ready(ac_watch_t *watch, uint32_t events)
+static void link_ready(ac_relay_watch_t *watch, uint32_t events)
 {
     link_t *link = watch->owner;
     apr_status_t status = APR_SUCCESS;
@@ -277,14 +277,14 @@ static void farewell(relay_t *relay)
     ac_streams_drain(&relay->streams);
     while ((ac_logs_busy(&relay->logs) || ac_streams_busy(&relay->streams))
            && (now = ac_clock_now()) < limit) {
-        ac_loop_once(&relay->loop, (int)apr_time_as_msec(limit - now) + 1);
+        ac_relay_loop_once(&relay->loop, (int)apr_time_as_msec(limit - now) + 1);
     }
 }
 
 static void link_init(relay_t *relay, link_t *link, int fd)
 {
     link->relay = relay;
-    ac_watch_init(&link->watch, link_ready, link);
+    ac_relay_watch_init(&link->watch, link_ready, link);
     if (fd >= 0) {
         link_open(link, fd);
     }
@@ -302,7 +302,7 @@ void ac_relay_main(int link, int peer)
     take_signals();
     close_others(link, peer);
     if (apr_pool_create(&relay.scratch, NULL) != APR_SUCCESS
-        || ac_loop_create(&relay.loop) != APR_SUCCESS) {
+        || ac_relay_loop_create(&relay.loop) != APR_SUCCESS) {
         _exit(1);
     }
     relay.logs.loop = &relay.loop;
@@ -313,7 +313,7 @@ void ac_relay_main(int link, int peer)
     link_init(&relay, &relay.manager, peer);
 
     while (relay.keeper.watch.fd >= 0) {
-        ac_loop_once(&relay.loop, -1);
+        ac_relay_loop_once(&relay.loop, -1);
         ac_streams_sweep(&relay.streams);
         if (relay.keeper.watch.fd >= 0) {
             link_watch(&relay.keeper);

@@ -142,7 +142,7 @@ static int ask(ac_sink_t *sink)
 static void give_up(ac_sink_t *sink, ac_outlet_t *outlet, int error)
 {
     if (error == EPIPE && sink->next) {
-        ac_watch_close(sink->loop, &sink->watch);
+        ac_relay_watch_close(sink->loop, &sink->watch);
         ask(sink);
         return;
     }
@@ -182,7 +182,7 @@ static int serve(ac_sink_t *sink)
     }
     n = write_some(sink, chunk, len);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-        ac_watch_set(sink->loop, &sink->watch, EPOLLOUT);
+        ac_relay_watch_set(sink->loop, &sink->watch, EPOLLOUT);
         return 0;
     }
     if (n <= 0) {
@@ -209,22 +209,23 @@ void ac_sink_pump(ac_sink_t *sink)
             return;
         }
     }
-    ac_watch_set(sink->loop, &sink->watch, 0);
+    ac_relay_watch_set(sink->loop, &sink->watch, 0);
 }
 
-static void ready(ac_watch_t *watch, uint32_t events)
+static void ready(ac_relay_watch_t *watch, uint32_t events)
 {
     (void)events;
     ac_sink_pump(watch->owner);
 }
 
-void ac_sink_init(ac_sink_t *sink, ac_loop_t *loop, ac_sink_next_fn *next, void *owner)
+void ac_sink_init(ac_sink_t *sink, ac_relay_loop_t *loop, ac_sink_next_fn *next,
+                  void *owner)
 {
     memset(sink, 0, sizeof(*sink));
     sink->loop = loop;
     sink->next = next;
     sink->owner = owner;
-    ac_watch_init(&sink->watch, ready, sink);
+    ac_relay_watch_init(&sink->watch, ready, sink);
 }
 
 static ac_sink_e kind_of(const struct stat *st)
@@ -256,7 +257,7 @@ void ac_sink_open(ac_sink_t *sink, int fd)
 
 void ac_sink_close(ac_sink_t *sink)
 {
-    ac_watch_close(sink->loop, &sink->watch);
+    ac_relay_watch_close(sink->loop, &sink->watch);
     sink->held = 0;
 }
 

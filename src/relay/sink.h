@@ -32,8 +32,8 @@ typedef enum ac_sink_e {
 } ac_sink_e;
 
 struct ac_sink_t {
-    ac_loop_t *loop;
-    ac_watch_t watch;           /* fd -1: outlets wait for one */
+    ac_relay_loop_t *loop;
+    ac_relay_watch_t watch;           /* fd -1: outlets wait for one */
     ac_sink_e kind;
     uint64_t written;           /* size of a file */
     uint64_t max_size;          /* 0: no rotation */
@@ -54,7 +54,8 @@ struct ac_outlet_t {
     int waiting;                /* in the sink's list */
 };
 
-void ac_sink_init(ac_sink_t *sink, ac_loop_t *loop, ac_sink_next_fn *next, void *owner);
+void ac_sink_init(ac_sink_t *sink, ac_relay_loop_t *loop, ac_sink_next_fn *next,
+                  void *owner);
 /* Takes fd in place of the present one and writes what waits; a line begun on
  * the old one starts over. */
 void ac_sink_open(ac_sink_t *sink, int fd);

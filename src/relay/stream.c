@@ -18,7 +18,7 @@
 
 typedef struct input_t {
     ac_stream_t *stream;
-    ac_watch_t watch;
+    ac_relay_watch_t watch;
     ac_lines_t lines;
 } input_t;
 
@@ -232,7 +232,7 @@ void ac_streams_sweep(ac_streams_t *streams)
 static void input_end(input_t *in)
 {
     ac_lines_end(&in->lines, push_line, in->stream);
-    ac_watch_close(in->stream->all->loop, &in->watch);
+    ac_relay_watch_close(in->stream->all->loop, &in->watch);
     if (inputs_ended(in->stream)) {
         ++in->stream->all->ending;
     }
@@ -259,7 +259,7 @@ static int input_read(input_t *in)
     return 0;
 }
 
-static void input_ready(ac_watch_t *watch, uint32_t events)
+static void input_ready(ac_relay_watch_t *watch, uint32_t events)
 {
     (void)events;
     input_read(watch->owner);
@@ -281,11 +281,11 @@ static void input_start(ac_stream_t *stream, int i, int fd)
     input_t *in = &stream->in[i];
 
     in->stream = stream;
-    ac_watch_init(&in->watch, input_ready, in);
+    ac_relay_watch_init(&in->watch, input_ready, in);
     if (fd >= 0) {
         (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
         in->watch.fd = fd;
-        ac_watch_set(stream->all->loop, &in->watch, EPOLLIN);
+        ac_relay_watch_set(stream->all->loop, &in->watch, EPOLLIN);
     }
 }
 

@@ -24,7 +24,7 @@
 typedef struct ac_stream_t ac_stream_t;
 
 typedef struct ac_streams_t {
-    ac_loop_t *loop;
+    ac_relay_loop_t *loop;
     ac_logs_t *logs;
     ac_outbox_t *keeper;        /* where files and programs are asked for */
     ac_stream_t *first;         /* in order of arrival */

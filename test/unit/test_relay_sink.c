@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include "relay/sink.h"
 
-static ac_loop_t loop;
+static ac_relay_loop_t loop;
 static ac_sink_t sink;
 static int asked;
 
@@ -28,7 +28,7 @@ static void setup(void)
 {
     signal(SIGPIPE, SIG_IGN);
     asked = 0;
-    ck_assert_int_eq(ac_loop_create(&loop), APR_SUCCESS);
+    ck_assert_int_eq(ac_relay_loop_create(&loop), APR_SUCCESS);
     ac_sink_init(&sink, &loop, NULL, NULL);
 }
 
@@ -94,16 +94,16 @@ START_TEST(full_pipe_is_waited_for_by_the_loop)
     }
     ck_assert_int_eq(fcntl(fds[1], F_GETFL) & O_NONBLOCK, 0);
     ck_assert(!ac_queue_empty(&outlet.queue));
-    ck_assert_int_eq(ac_loop_once(&loop, 0), 0);
+    ck_assert_int_eq(ac_relay_loop_once(&loop, 0), 0);
     i = 0;
     while (outlet.waiting) {
         i += (int)strlen(content(fds[0]));
-        ck_assert_int_eq(ac_loop_once(&loop, 5000), 1);
+        ck_assert_int_eq(ac_relay_loop_once(&loop, 5000), 1);
     }
     i += (int)strlen(content(fds[0]));
     ck_assert_int_eq(i, 5000 * 41);
     /* Nothing left to write: nothing to wake up for. */
-    ck_assert_int_eq(ac_loop_once(&loop, 0), 0);
+    ck_assert_int_eq(ac_relay_loop_once(&loop, 0), 0);
     close(fds[0]);
 }
 END_TEST
@@ -159,7 +159,7 @@ START_TEST(outlets_share_a_pipe_by_whole_lines)
             ++i;
         }
         if (i < 80) {
-            ck_assert_int_eq(ac_loop_once(&loop, 5000), 1);
+            ck_assert_int_eq(ac_relay_loop_once(&loop, 5000), 1);
         }
     }
     close(fds[0]);
@@ -193,7 +193,7 @@ START_TEST(dead_log_costs_lines_only)
     push(&outlet, "lost\n");
     ck_assert_uint_eq(outlet.queue.dropped, 1);
     ck_assert_int_eq(outlet.waiting, 0);
-    ck_assert_int_eq(ac_loop_once(&loop, 0), 0);
+    ck_assert_int_eq(ac_relay_loop_once(&loop, 0), 0);
 }
 END_TEST
 
