@@ -5,6 +5,7 @@ dnl APPCORE_PROG_PYTHON
 dnl Lints and integration tests are Python; the module itself needs none.
 AC_DEFUN([APPCORE_PROG_PYTHON], [
 AC_PATH_PROGS([PYTHON], [python3], [:])
+AC_PATH_PROGS([PYTEST], [pytest pytest-3], [pytest])
 ])
 
 dnl APPCORE_UNIT_TESTS

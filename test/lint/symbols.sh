@@ -25,5 +25,11 @@ if [ -n "$foreign" ]; then
     echo "$foreign"
     status=1
 fi
+ours=$(nm -D --undefined-only "$module" | awk '$2 ~ /^ac_/ { print $2 }')
+if [ -n "$ours" ]; then
+    echo "symbols of ours that no source defines:"
+    echo "$ours"
+    status=1
+fi
 echo "$(echo "$exported" | wc -l) exported"
 exit $status
