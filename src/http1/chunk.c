@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Part of mod_appcore; see LICENSE. */
 
-/*   SIZE -> EXTENSION -> SIZE_LF -> DATA -> DATA_CR -> DATA_LF -> SIZE …
- *                           `-(0)-> TRAILER … -> END_LF -> DONE; any fault: BROKEN
+/*   SIZE -> BLANK -> EXTENSION -> SIZE_LF -> DATA -> DATA_CR -> DATA_LF -> SIZE …
+ *                                    `-(0)-> TRAILER … -> END_LF -> DONE
+ *   any fault -> BROKEN
  *
  * Chunk lines end with CRLF and nothing else: readers that differ about a lone
  * LF there also differ about where the message ends. */
@@ -19,13 +20,40 @@
 #define TRAILER_MAX     8192    /* bytes of all trailer lines */
 #define TRAILERS_MAX    64
 
-enum { SIZE, EXTENSION, SIZE_LF, DATA, DATA_CR, DATA_LF, TRAILER, END_LF, DONE, BROKEN };
+enum {
+    SIZE,
+    BLANK,                      /* behind the digits */
+    EXTENSION,
+    SIZE_LF,
+    DATA,
+    DATA_CR,
+    DATA_LF,
+    TRAILER,
+    END_LF,                     /* the CR of the last line was seen */
+    DONE,
+    BROKEN
+};
 
 void ac_chunk_decoder_init(ac_chunk_decoder_t *d, apr_pool_t *p)
 {
     memset(d, 0, sizeof(*d));
     d->state = SIZE;
     d->p = p;
+}
+
+/* Behind the digits: some senders pad the size with spaces. */
+static int on_blank(ac_chunk_decoder_t *d, char c)
+{
+    if (c == '\r') {
+        return SIZE_LF;
+    }
+    if (++d->extension > EXTENSION_MAX) {
+        return BROKEN;
+    }
+    if (c == ' ' || c == '\t') {
+        return BLANK;
+    }
+    return c == ';' ? EXTENSION : BROKEN;
 }
 
 static int on_size(ac_chunk_decoder_t *d, char c)
@@ -39,11 +67,7 @@ static int on_size(ac_chunk_decoder_t *d, char c)
     if (!d->digits) {
         return BROKEN;
     }
-    if (c == '\r') {
-        return SIZE_LF;
-    }
-    d->extension = 1;
-    return c == ';' || c == ' ' || c == '\t' ? EXTENSION : BROKEN;
+    return on_blank(d, c);
 }
 
 static int on_extension(ac_chunk_decoder_t *d, char c)
@@ -136,6 +160,8 @@ static int step(ac_chunk_decoder_t *d, char c)
     switch (d->state) {
     case SIZE:
         return on_size(d, c);
+    case BLANK:
+        return on_blank(d, c);
     case EXTENSION:
         return on_extension(d, c);
     case SIZE_LF:
