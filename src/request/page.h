@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#ifndef AC_REQUEST_PAGE_H
+#define AC_REQUEST_PAGE_H
+
+/* Error pages: sends what request/page_text.h makes. Called by the handler
+ * before anything of a response went out, on the thread that has the request. */
+
+#include "httpd.h"
+#include "request/page_text.h"
+
+/* Sends the page and returns OK. Returns page->status instead, for the handler
+ * to return, where an ErrorDocument is to answer: always when page->bare, and
+ * instead of the short page when the administrator has one for that status.
+ * Retry-After and the note appcore-substatus ("502.5", "503") are set in every
+ * case. */
+int ac_page_send(request_rec *r, const ac_page_t *page);
+
+#endif
