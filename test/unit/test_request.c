@@ -70,7 +70,8 @@ START_TEST(html_takes_only_utf8)
     /* Overlong "/", a surrogate, beyond U+10FFFF: byte by byte. */
     ck_assert_str_eq(escaped("\xc0\xaf"), apr_pstrcat(p, bad, bad, NULL));
     ck_assert_str_eq(escaped("\xed\xa0\x80"), apr_pstrcat(p, bad, bad, bad, NULL));
-    ck_assert_str_eq(escaped("\xf4\x90\x80\x80"), apr_pstrcat(p, bad, bad, bad, bad, NULL));
+    ck_assert_str_eq(escaped("\xf4\x90\x80\x80"),
+                     apr_pstrcat(p, bad, bad, bad, bad, NULL));
 }
 END_TEST
 
@@ -117,11 +118,11 @@ END_TEST
 START_TEST(endings_in_words)
 {
     ck_assert_ptr_null(ac_page_ending(-1, p));
-    ck_assert_str_eq(ac_page_ending(SIGKILL, p), "ended by signal 9 (SIGKILL): killed from "
-                     "outside, most often because memory ran out");
+    ck_assert_str_eq(ac_page_ending(SIGKILL, p), "ended by signal 9 (SIGKILL): killed "
+                     "from outside, most often because memory ran out");
     ck_assert_str_eq(ac_page_ending(40, p), "ended by signal 40");
-    ck_assert_str_eq(ac_page_ending(SIGABRT | 0x80, p), "ended by signal 6 (SIGABRT): the "
-                     "program gave up by itself; a core was dumped");
+    ck_assert_str_eq(ac_page_ending(SIGABRT | 0x80, p), "ended by signal 6 (SIGABRT): "
+                     "the program gave up by itself; a core was dumped");
     ck_assert_str_eq(ac_page_ending(EXITED(0), p),
                      "ended with exit status 0: it ended by its own decision");
     ck_assert_str_eq(ac_page_ending(EXITED(3), p), "ended with exit status 3");
@@ -147,7 +148,8 @@ static ac_report_t *failed_start(void)
     report->wait_status = EXITED(134);
     report->lasted = 1234567;
     report->hint = "Look at the <connection string>";
-    report->output = "\033[31mUnhandled exception.\033[0m </pre><script>alert(1)</script>";
+    report->output = "\033[31mUnhandled exception.\033[0m "
+                     "</pre><script>alert(1)</script>";
     report->notices = apr_array_make(p, 1, sizeof(const char *));
     APR_ARRAY_PUSH(report->notices, const char *) = "hostingModel=\"inprocess\" is not "
                                                     "obeyed";
@@ -224,7 +226,7 @@ START_TEST(journey_ends_where_the_failure_was)
     report->pid = 0;
     report->wait_status = -1;
     report->output = "";
-    ac_result_set(&report->result, ENOENT, AC_STAGE_EXEC, AC_FAULT_EXEC, "no such program");
+    ac_result_set(&report->result, ENOENT, AC_STAGE_EXEC, AC_FAULT_EXEC, "no program");
     text = ac_page_text(&page, p);
     ck_assert(has(text, "<li class=\"failed\">running the program"));
     ck_assert(has(text, "<li class=\"open\">waiting until"));
