@@ -43,6 +43,10 @@ static void register_hooks(apr_pool_t *p)
     ac_request_register_hooks(p);
 }
 
+/* The one symbol that httpd looks for; all others are compiled hidden. */
+extern module AP_MODULE_DECLARE_DATA appcore_module
+    __attribute__((visibility("default")));
+
 AP_DECLARE_MODULE(appcore) = {
     STANDARD20_MODULE_STUFF,
     ac_conf_create_dir,
