@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#include "outproc/body.h"
+
+#include "http_log.h"
+#include "http_protocol.h"
+#include "util_filter.h"
+#include "apr_strings.h"
+#include "http1/chunk.h"
+
+APLOG_USE_MODULE(appcore);
+
+#define READ_SIZE (64 * 1024)
+
+/* The original request's fields are still there when httpd serves an error
+ * document or a part of a page, but their body is not. */
+static int has_body(request_rec *r)
+{
+    if (r->main || (r->prev && ap_is_HTTP_ERROR(r->prev->status))) {
+        return 0;
+    }
+    return ap_request_has_body(r);
+}
+
+static void choose_framing(ac_body_t *body)
+{
+    request_rec *r = body->r;
+    const char *length = apr_table_get(r->headers_in, "Content-Length");
+    apr_off_t n = 0;
+    int known = length && ap_parse_strict_length(&n, length)
+                && !apr_table_get(r->headers_in, "Transfer-Encoding");
+
+    if (!has_body(r)) {
+        /* "Content-Length: 0" tells the app that a POST is complete. */
+        body->framing = known && n == 0 && !r->main ? AC_BODY_LENGTH : AC_BODY_NONE;
+        body->complete = 1;
+    }
+    else if (known && r->input_filters == r->proto_input_filters) {
+        body->framing = AC_BODY_LENGTH;
+        body->length = n;
+    }
+    else {
+        /* A filter in between (mod_deflate's inflate) may change the length. */
+        body->framing = AC_BODY_CHUNKED;
+    }
+}
+
+ac_body_t *ac_body_create(request_rec *r, apr_int64_t limit, int *pstatus)
+{
+    ac_body_t *body = apr_pcalloc(r->pool, sizeof(*body));
+
+    body->r = r;
+    body->limit = limit;
+    body->keep = AC_BODY_KEEP;
+    body->replayable = 1;
+    choose_framing(body);
+    if (limit >= 0 && body->length > limit) {
+        *pstatus = HTTP_REQUEST_ENTITY_TOO_LARGE;
+        return NULL;
+    }
+    if (!body->complete) {
+        body->held = r->expecting_100;
+        body->in = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+        body->ready = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+        body->copy = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    }
+    return body;
+}
+
+static apr_status_t fault(ac_body_t *body, apr_status_t rv, int http_status)
+{
+    body->http_status = http_status;
+    body->replayable = 0;
+    return rv;
+}
+
+/* Moves what was read to `ready`: data only, set aside because it may wait for
+ * the app longer than the filter's buffer lives. */
+static apr_status_t gather(ac_body_t *body)
+{
+    while (!APR_BRIGADE_EMPTY(body->in)) {
+        apr_bucket *b = APR_BRIGADE_FIRST(body->in);
+        const char *data;
+        apr_size_t n = 0;
+        apr_status_t rv;
+
+        if (APR_BUCKET_IS_EOS(b)) {
+            body->complete = 1;
+            apr_brigade_cleanup(body->in);
+            break;
+        }
+        if (!APR_BUCKET_IS_METADATA(b)) {
+            rv = apr_bucket_read(b, &data, &n, APR_BLOCK_READ);
+            if (rv == APR_SUCCESS) {
+                rv = apr_bucket_setaside(b, body->r->pool);
+            }
+            if (rv != APR_SUCCESS && rv != APR_ENOTIMPL) {
+                return fault(body, rv, HTTP_BAD_REQUEST);
+            }
+        }
+        body->received += (apr_int64_t)n;
+        APR_BUCKET_REMOVE(b);
+        if (n) {
+            APR_BRIGADE_INSERT_TAIL(body->ready, b);
+        }
+        else {
+            apr_bucket_destroy(b);
+        }
+    }
+    return APR_SUCCESS;
+}
+
+static apr_status_t check_size(ac_body_t *body)
+{
+    if (body->limit >= 0 && body->received > body->limit) {
+        return fault(body, APR_ENOSPC, HTTP_REQUEST_ENTITY_TOO_LARGE);
+    }
+    if (body->framing == AC_BODY_LENGTH
+        && (body->received > body->length
+            || (body->complete && body->received != body->length))) {
+        return fault(body, APR_EGENERAL, HTTP_BAD_REQUEST);
+    }
+    return APR_SUCCESS;
+}
+
+/* One read from the client into `ready`. */
+static apr_status_t pull(ac_body_t *body, apr_read_type_e block)
+{
+    apr_status_t rv = ap_get_brigade(body->r->input_filters, body->in,
+                                     AP_MODE_READBYTES, block, READ_SIZE);
+
+    if (APR_STATUS_IS_EAGAIN(rv)) {
+        return APR_EAGAIN;
+    }
+    if (rv != APR_SUCCESS) {
+        return fault(body, rv, ap_map_http_request_error(rv, HTTP_BAD_REQUEST));
+    }
+    if (APR_BRIGADE_EMPTY(body->in)) {
+        return APR_EAGAIN;
+    }
+    rv = gather(body);
+    return rv == APR_SUCCESS ? check_size(body) : rv;
+}
+
+apr_status_t ac_body_buffer(ac_body_t *body, apr_size_t size)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    while (!body->complete && body->received < (apr_int64_t)size) {
+        /* A blocking read sends 100 Continue where it is due. */
+        body->held = 0;
+        rv = pull(body, APR_BLOCK_READ);
+        if (rv != APR_SUCCESS) {
+            return APR_STATUS_IS_EAGAIN(rv)
+                   ? fault(body, APR_TIMEUP, HTTP_REQUEST_TIME_OUT) : rv;
+        }
+    }
+    if (body->complete && body->framing == AC_BODY_CHUNKED) {
+        body->framing = AC_BODY_LENGTH;
+        body->length = body->received;
+    }
+    if (body->complete && body->received > (apr_int64_t)body->keep) {
+        body->keep = (apr_size_t)body->received;
+    }
+    return APR_SUCCESS;
+}
+
+/* A second attempt needs all that this one sends, so one byte too many makes
+ * the whole copy useless. */
+static void keep_copy(ac_body_t *body)
+{
+    apr_bucket *b;
+
+    for (b = APR_BRIGADE_FIRST(body->ready);
+         body->replayable && b != APR_BRIGADE_SENTINEL(body->ready);
+         b = APR_BUCKET_NEXT(b)) {
+        apr_bucket *twin = NULL;
+
+        body->kept += b->length;
+        if (body->kept > body->keep || apr_bucket_copy(b, &twin) != APR_SUCCESS) {
+            body->replayable = 0;
+            apr_brigade_cleanup(body->copy);
+            return;
+        }
+        APR_BRIGADE_INSERT_TAIL(body->copy, twin);
+    }
+}
+
+static void append(apr_bucket_brigade *to, const char *text, apr_size_t len)
+{
+    APR_BRIGADE_INSERT_TAIL(to, apr_bucket_heap_create(text, len, NULL,
+                                                       to->bucket_alloc));
+}
+
+/* Fields of a trailer are the client's word only: nothing that frames, routes or
+ * vouches for the request may come after its body. */
+static int append_trailer(void *v, const char *name, const char *value)
+{
+    static const char *const never[] = {
+        "Authorization", "Connection", "Content-Length", "Content-Type", "Cookie",
+        "Expect", "Forwarded", "Host", "TE", "Trailer", "Transfer-Encoding",
+        "Upgrade", "X-Real-IP", "X-Request-ID", "X-Request-Start",
+    };
+    apr_bucket_brigade *to = v;
+    unsigned i;
+
+    for (i = 0; i < sizeof(never) / sizeof(never[0]); i++) {
+        if (ap_cstr_casecmp(name, never[i]) == 0) {
+            return 1;
+        }
+    }
+    if (ac_fields_reserved(name) || ap_cstr_casecmpn(name, "X-Forwarded-", 12) == 0
+        || *ap_scan_http_token(name) || *ap_scan_http_field_content(value)) {
+        return 1;
+    }
+    append(to, name, strlen(name));
+    append(to, ": ", 2);
+    append(to, value, strlen(value));
+    append(to, "\r\n", 2);
+    return 1;
+}
+
+static void append_end(ac_body_t *body, apr_bucket_brigade *to)
+{
+    body->ended = 1;
+    if (body->framing != AC_BODY_CHUNKED) {
+        return;
+    }
+    append(to, "0\r\n", 3);
+    apr_table_do(append_trailer, to, body->r->trailers_in, NULL);
+    append(to, "\r\n", 2);
+}
+
+static void append_ready(ac_body_t *body, apr_bucket_brigade *to)
+{
+    apr_off_t n = 0;
+    char head[20];
+
+    keep_copy(body);
+    apr_brigade_length(body->ready, 0, &n);
+    if (body->framing == AC_BODY_CHUNKED) {
+        append(to, head, ac_chunk_head(head, (apr_uint64_t)n));
+    }
+    APR_BRIGADE_CONCAT(to, body->ready);
+    if (body->framing == AC_BODY_CHUNKED) {
+        append(to, "\r\n", 2);
+    }
+}
+
+apr_status_t ac_body_read(ac_body_t *body, apr_bucket_brigade *to)
+{
+    apr_status_t rv;
+
+    if (body->ended) {
+        return APR_EOF;
+    }
+    if (!body->complete && APR_BRIGADE_EMPTY(body->ready)) {
+        rv = pull(body, body->blocking ? APR_BLOCK_READ : APR_NONBLOCK_READ);
+        if (rv != APR_SUCCESS) {
+            return rv;
+        }
+    }
+    if (body->ready && !APR_BRIGADE_EMPTY(body->ready)) {
+        append_ready(body, to);
+    }
+    if (body->complete) {
+        append_end(body, to);
+    }
+    return APR_SUCCESS;
+}
+
+void ac_body_release(ac_body_t *body)
+{
+    request_rec *r = body->r;
+    int status = r->status;
+    const char *line = r->status_line;
+
+    if (!body->held) {
+        return;
+    }
+    body->held = 0;
+    if (r->expecting_100) {
+        r->status = HTTP_CONTINUE;
+        r->status_line = NULL;
+        ap_send_interim_response(r, 0);
+        r->status = status;
+        r->status_line = line;
+    }
+}
+
+void ac_body_rewind(ac_body_t *body)
+{
+    apr_bucket_brigade *again;
+
+    body->ended = 0;
+    if (!body->copy) {
+        return;
+    }
+    /* What was read but not sent comes after what is kept. */
+    again = body->copy;
+    body->copy = body->in;
+    APR_BRIGADE_CONCAT(again, body->ready);
+    body->in = body->ready;
+    body->ready = again;
+    body->kept = 0;
+}
+
+int ac_body_drain(ac_body_t *body)
+{
+    apr_int64_t enough = body->received + AC_BODY_DRAIN;
+
+    if (body->held && body->r->expecting_100) {
+        /* The client was never told to send: httpd closes after the answer. */
+        return 0;
+    }
+    body->limit = -1;
+    while (!body->complete && body->received < enough) {
+        if (pull(body, APR_NONBLOCK_READ) != APR_SUCCESS) {
+            break;
+        }
+        apr_brigade_cleanup(body->ready);
+    }
+    return body->complete;
+}

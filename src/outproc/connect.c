@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#include "outproc/pool.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+typedef struct address_t {
+    union {
+        struct sockaddr any;
+        struct sockaddr_un un;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+    } sa;
+    socklen_t len;
+} address_t;
+
+static void loopback(address_t *to, const ac_board_proc_t *proc)
+{
+    if (proc->ipv6) {
+        to->sa.in6.sin6_family = AF_INET6;
+        to->sa.in6.sin6_addr = in6addr_loopback;
+        to->sa.in6.sin6_port = htons(proc->port);
+        to->len = sizeof(to->sa.in6);
+    }
+    else {
+        to->sa.in.sin_family = AF_INET;
+        to->sa.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        to->sa.in.sin_port = htons(proc->port);
+        to->len = sizeof(to->sa.in);
+    }
+}
+
+static apr_status_t resolve(address_t *to, const char *runtime_dir,
+                            const ac_board_proc_t *proc)
+{
+    memset(to, 0, sizeof(*to));
+    switch (proc->address) {
+    case AC_ADDRESS_SOCKET:
+        to->sa.un.sun_family = AF_UNIX;
+        ac_board_socket_path(to->sa.un.sun_path, sizeof(to->sa.un.sun_path),
+                             runtime_dir, proc->app_id, proc->slot,
+                             proc->generation);
+        to->len = sizeof(to->sa.un);
+        return APR_SUCCESS;
+    case AC_ADDRESS_TCP:
+        loopback(to, proc);
+        return APR_SUCCESS;
+    default:
+        return APR_EINVAL;
+    }
+}
+
+apr_status_t ac_appconn_open(ac_appconn_t **pconn, const char *runtime_dir,
+                             unsigned index, const ac_board_proc_t *proc)
+{
+    address_t to;
+    ac_appconn_t *conn = NULL;
+    apr_status_t rv = resolve(&to, runtime_dir, proc);
+    int on = 1;
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    conn = calloc(1, sizeof(*conn));
+    if (!conn) {
+        return APR_ENOMEM;
+    }
+    conn->proc = index;
+    conn->generation = proc->generation;
+    conn->fd = socket(to.sa.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+                      0);
+    if (conn->fd < 0) {
+        goto failed;
+    }
+    if (proc->address == AC_ADDRESS_TCP) {
+        setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    }
+    if (connect(conn->fd, &to.sa.any, to.len) != 0) {
+        /* A unix socket with a full backlog says EAGAIN and stays unconnected. */
+        if (errno != EINPROGRESS) {
+            goto failed;
+        }
+        conn->connecting = 1;
+    }
+    *pconn = conn;
+    return APR_SUCCESS;
+
+failed:
+    rv = errno;
+    ac_appconn_close(&conn);
+    return rv;
+}
+
+apr_status_t ac_appconn_finish(ac_appconn_t *conn)
+{
+    int error = 0;
+    socklen_t len = sizeof(error);
+
+    if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0) {
+        error = errno;
+    }
+    conn->connecting = 0;
+    return error;
+}
+
+void ac_appconn_close(ac_appconn_t **pconn)
+{
+    ac_appconn_t *conn = *pconn;
+
+    if (conn) {
+        *pconn = NULL;
+        if (conn->fd >= 0) {
+            close(conn->fd);
+        }
+        free(conn);
+    }
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#include "outproc/drive.h"
+
+#include <poll.h>
+
+#include "http_connection.h"
+#include "http_core.h"
+#include "http_log.h"
+#include "apr_optional.h"
+#include "apr_poll.h"
+#include "apr_portable.h"
+#include "base/clock.h"
+
+APLOG_USE_MODULE(appcore);
+
+/* An HTTP/2 stream reports its end by a flag that wakes nobody. */
+#define LOOK_AGAIN apr_time_from_msec(500)
+
+/* mod_http2, httpd 2.4.58 and later: a pipe that is readable when the stream has
+ * input. Declared here because mod_http2.h is not everywhere installed. */
+APR_DECLARE_OPTIONAL_FN(apr_status_t, http2_get_pollfd_from_conn,
+                        (conn_rec *c, struct apr_pollfd_t *pfd,
+                         apr_interval_time_t *ptimeout));
+static APR_OPTIONAL_FN_TYPE(http2_get_pollfd_from_conn) *stream_pollfd;
+
+void ac_drive_init(void)
+{
+    stream_pollfd = APR_RETRIEVE_OPTIONAL_FN(http2_get_pollfd_from_conn);
+}
+
+static void attach_stream(ac_exchange_t *x)
+{
+    apr_pollfd_t pfd = { 0 };
+
+    if (stream_pollfd
+        && stream_pollfd(x->r->connection, &pfd, NULL) == APR_SUCCESS
+        && pfd.desc_type == APR_POLL_FILE) {
+        apr_os_file_get(&x->client_fd, pfd.desc.f);
+    }
+    x->body->blocking = x->client_fd < 0;
+}
+
+void ac_drive_attach(ac_exchange_t *x)
+{
+    conn_rec *c = x->r->connection;
+
+    if (c->master) {
+        attach_stream(x);
+    }
+    else {
+        apr_os_sock_get(&x->client_fd, ap_get_conn_socket(c));
+        x->client_is_socket = x->client_fd >= 0;
+        x->body->blocking = x->client_fd < 0;
+    }
+}
+
+static int timeout_ms(apr_time_t now, apr_time_t until)
+{
+    apr_interval_time_t left = until - now;
+
+    if (until == 0) {
+        return -1;
+    }
+    /* Rounded up, or the last millisecond would be a busy loop. */
+    return left <= 0 ? 0 : (int)((left < apr_time_from_sec(3600)
+                                  ? left : apr_time_from_sec(3600)) + 999) / 1000;
+}
+
+static apr_time_t earlier(apr_time_t a, apr_time_t b)
+{
+    return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+/* A closed client reports POLLHUP even for no events, so its descriptor is only
+ * looked at where that would end the exchange. */
+static short client_events(const ac_exchange_t *x)
+{
+    if (x->client_is_socket
+        && (ac_exchange_client_quiet(x) || x->phase == AC_PHASE_TUNNEL)) {
+        return x->want_client | POLLRDHUP;
+    }
+    return x->want_client;
+}
+
+/* Waits until something that the exchange wants happened or `until` came. */
+static void wait_once(ac_exchange_t *x, apr_time_t until)
+{
+    struct pollfd pfd[2] = {
+        { .fd = x->conn->fd, .events = x->want_app },
+        { .fd = x->client_fd, .events = client_events(x) },
+    };
+    int n;
+
+    if (!pfd[1].events) {
+        pfd[1].fd = -1;
+    }
+    n = poll(pfd, 2, timeout_ms(ac_clock_now(), until));
+    x->got_app = n > 0 ? pfd[0].revents : 0;
+    x->got_client = n > 0 ? pfd[1].revents : 0;
+}
+
+void ac_drive_run(ac_exchange_t *x, void (*slow)(void *baton), void *baton)
+{
+    apr_time_t slow_at = ac_clock_now() + AC_DRIVE_SLOW;
+
+    while (ac_exchange_step(x) == AC_STEP_WAIT) {
+        apr_time_t until = earlier(x->deadline, slow_at);
+
+        if (!x->client_is_socket) {
+            until = earlier(until, ac_clock_now() + LOOK_AGAIN);
+        }
+        wait_once(x, until);
+        if (slow_at && !x->got_app && !x->got_client && ac_clock_now() >= slow_at) {
+            slow(baton);
+            slow_at = 0;
+        }
+    }
+}

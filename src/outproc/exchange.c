@@ -1,0 +1,588 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#include "outproc/exchange.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "http_connection.h"
+#include "http_core.h"
+#include "http_log.h"
+#include "http_protocol.h"
+#include "util_filter.h"
+#include "apr_strings.h"
+#include "base/clock.h"
+#include "outproc/respond.h"
+#include "outproc/tunnel.h"
+
+APLOG_USE_MODULE(appcore);
+
+#define RECEIVE_SIZE (64 * 1024)
+#define SEND_VECTORS 32
+#define INTERIMS_MAX 16
+/* RFC 9110 10.1.1: nobody waits for 100 forever. An app that never says it gets
+ * the body after a moment. */
+#define CONTINUE_PATIENCE apr_time_from_sec(1)
+/* Bounds one step, so that one connection cannot keep a worker that others need. */
+#define RECEIVES_PER_STEP 64
+
+static const ac_response_limits_t limits = { 16 * 1024, 64 * 1024, 200 };
+
+ac_exchange_t *ac_exchange_create(request_rec *r)
+{
+    ac_exchange_t *x = apr_pcalloc(r->pool, sizeof(*x));
+
+    x->r = r;
+    x->client_fd = -1;
+    x->out = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    x->bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    x->parser = ac_response_parser_create(&limits, r->pool);
+    return x;
+}
+
+void ac_exchange_begin(ac_exchange_t *x, ac_appconn_t *conn)
+{
+    if (x->sent) {
+        ac_body_rewind(x->body);
+        ac_response_parser_reset(x->parser);
+    }
+    apr_brigade_cleanup(x->out);
+    APR_BRIGADE_INSERT_TAIL(x->out, apr_bucket_immortal_create(x->head, x->head_len,
+                                                               x->out->bucket_alloc));
+    x->conn = conn;
+    x->reused = conn->served > 0;
+    x->phase = AC_PHASE_HEAD;
+    x->outcome = AC_OUTCOME_RUNNING;
+    x->sent = x->received = 0;
+    x->request_sent = x->send_failed = 0;
+    x->got_app = x->got_client = 0;
+    x->progress = ac_clock_now();
+    x->continue_at = x->body->held ? x->progress + CONTINUE_PATIENCE : 0;
+}
+
+void ac_exchange_fail(ac_exchange_t *x, ac_outcome_e outcome)
+{
+    x->outcome = outcome;
+    x->phase = AC_PHASE_END;
+}
+
+ac_appconn_t *ac_exchange_take_conn(ac_exchange_t *x)
+{
+    ac_appconn_t *conn = x->conn;
+
+    x->conn = NULL;
+    if (conn && (x->outcome != AC_OUTCOME_DONE || !x->response
+                 || !x->response->keep_alive || !x->request_sent || x->surplus)) {
+        ac_appconn_close(&conn);
+    }
+    if (conn) {
+        conn->served++;
+        /* One second less than the app says: see AC_POOL_FRESH. */
+        conn->keep = x->response->idle > apr_time_from_sec(1)
+                     ? x->response->idle - apr_time_from_sec(1) : x->response->idle;
+    }
+    return conn;
+}
+
+/* To the app */
+
+static void drop_sent(apr_bucket_brigade *bb, apr_size_t n)
+{
+    while (n && !APR_BRIGADE_EMPTY(bb)) {
+        apr_bucket *b = APR_BRIGADE_FIRST(bb);
+
+        if (b->length > n) {
+            apr_bucket_split(b, n);
+        }
+        n -= b->length;
+        apr_bucket_delete(b);
+    }
+}
+
+static int collect(apr_bucket_brigade *bb, struct iovec *vec)
+{
+    apr_bucket *b;
+    int n = 0;
+
+    for (b = APR_BRIGADE_FIRST(bb);
+         b != APR_BRIGADE_SENTINEL(bb) && n < SEND_VECTORS; b = APR_BUCKET_NEXT(b)) {
+        const char *data;
+        apr_size_t len;
+
+        if (apr_bucket_read(b, &data, &len, APR_BLOCK_READ) == APR_SUCCESS) {
+            vec[n].iov_base = (void *)data;
+            vec[n++].iov_len = len;
+        }
+    }
+    return n;
+}
+
+apr_status_t ac_exchange_send(ac_exchange_t *x)
+{
+    while (!APR_BRIGADE_EMPTY(x->out)) {
+        struct iovec vec[SEND_VECTORS];
+        struct msghdr msg = { .msg_iov = vec };
+        ssize_t n;
+
+        msg.msg_iovlen = collect(x->out, vec);
+        n = sendmsg(x->conn->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0) {
+            return errno == EWOULDBLOCK ? APR_EAGAIN : errno;
+        }
+        x->sent += (apr_uint64_t)n;
+        x->progress = ac_clock_now();
+        drop_sent(x->out, (apr_size_t)n);
+    }
+    return APR_SUCCESS;
+}
+
+/* An app that closes while we send may have answered before: what it said comes
+ * first, so a failed send only ends the sending. */
+static void sending_failed(ac_exchange_t *x, apr_status_t rv)
+{
+    x->send_failed = 1;
+    x->error = rv;
+    x->got_app |= POLLIN;
+    apr_brigade_cleanup(x->out);
+}
+
+static void client_fault(ac_exchange_t *x, int http_status)
+{
+    x->http_status = http_status;
+    ac_exchange_fail(x, x->r->connection->aborted ? AC_OUTCOME_CLIENT_GONE
+                                                  : AC_OUTCOME_CLIENT_FAULT);
+}
+
+int ac_exchange_client_dry(ac_exchange_t *x)
+{
+    if (x->client_dry && !x->got_client) {
+        x->want_client |= POLLIN;
+        return 1;
+    }
+    x->client_dry = 0;
+    return 0;
+}
+
+/* 1 when there is more to send. */
+static int read_body(ac_exchange_t *x)
+{
+    apr_status_t rv;
+
+    if (x->body->held) {
+        return 0;
+    }
+    if (ac_exchange_client_dry(x)) {
+        return 0;
+    }
+    rv = ac_body_read(x->body, x->out);
+    if (rv == APR_SUCCESS) {
+        x->progress = ac_clock_now();
+        return 1;
+    }
+    if (APR_STATUS_IS_EAGAIN(rv)) {
+        x->client_dry = 1;
+        x->want_client |= POLLIN;
+    }
+    else if (APR_STATUS_IS_EOF(rv) && x->body->ended) {
+        x->request_sent = 1;
+    }
+    else {
+        client_fault(x, x->body->http_status);
+    }
+    return 0;
+}
+
+static void send_request(ac_exchange_t *x)
+{
+    int more = 1;
+
+    while (more && x->phase != AC_PHASE_END) {
+        apr_status_t rv = ac_exchange_send(x);
+
+        if (APR_STATUS_IS_EAGAIN(rv)) {
+            x->want_app |= POLLOUT;
+            return;
+        }
+        if (rv != APR_SUCCESS) {
+            sending_failed(x, rv);
+            return;
+        }
+        more = read_body(x);
+    }
+}
+
+/* From the app */
+
+static void malformed(ac_exchange_t *x, const char *why)
+{
+    x->why = why;
+    ac_exchange_fail(x, x->response ? AC_OUTCOME_TRUNCATED : AC_OUTCOME_MALFORMED);
+}
+
+/* The app's part is over: whatever the client still has to take, the process
+ * and its connection are free. */
+static void app_finished(ac_exchange_t *x)
+{
+    x->outcome = AC_OUTCOME_DONE;
+    x->phase = AC_PHASE_END;
+    if (!x->body->complete && !ac_body_drain(x->body)) {
+        x->r->connection->keepalive = AP_CONN_CLOSE;
+    }
+    if (x->app_done) {
+        x->app_done(x);
+    }
+    if (!x->discard) {
+        APR_BRIGADE_INSERT_TAIL(x->bb, apr_bucket_eos_create(x->bb->bucket_alloc));
+    }
+}
+
+static void final_head(ac_exchange_t *x, const ac_response_t *response, int surplus)
+{
+    x->response = response;
+    ac_respond_head(x, response);
+    x->phase = AC_PHASE_BODY;
+    x->unflushed = 1;
+    x->left = response->length;
+    if (response->framing == AC_FRAMING_CHUNKED) {
+        ac_chunk_decoder_init(&x->chunks, x->r->pool);
+    }
+    if (response->framing == AC_FRAMING_NONE
+        || (response->framing == AC_FRAMING_LENGTH && x->left == 0)) {
+        x->surplus = surplus;
+        app_finished(x);
+    }
+}
+
+/* surplus: bytes follow the head in what was read. */
+static void take_head(ac_exchange_t *x, int surplus)
+{
+    const ac_response_t *response = ac_response_finish(x->parser, x->r->header_only);
+
+    if (response->framing == AC_FRAMING_TUNNEL) {
+        if (!x->upgrade_asked) {
+            malformed(x, "it switched protocols without being asked to");
+            return;
+        }
+        x->response = response;
+        ac_tunnel_begin(x);
+    }
+    else if (response->status >= 200) {
+        final_head(x, response, surplus);
+    }
+    else if (++x->interims > INTERIMS_MAX) {
+        malformed(x, "it sent too many interim responses");
+    }
+    else {
+        ac_respond_interim(x, response);
+        ac_response_parser_reset(x->parser);
+    }
+}
+
+static apr_size_t parse_head(ac_exchange_t *x, const char *data, apr_size_t len)
+{
+    apr_size_t used = 0;
+    apr_status_t rv = ac_response_parse(x->parser, data, len, &used);
+
+    if (rv == APR_SUCCESS) {
+        take_head(x, used < len);
+    }
+    else if (rv != APR_INCOMPLETE) {
+        malformed(x, ac_response_parser_error(x->parser));
+        used = len;
+    }
+    return used;
+}
+
+static void payload(ac_exchange_t *x, const char *data, apr_size_t n)
+{
+    if (n && !x->discard) {
+        APR_BRIGADE_INSERT_TAIL(x->bb, apr_bucket_transient_create(
+                                           data, n, x->bb->bucket_alloc));
+    }
+}
+
+static apr_size_t take_chunks(ac_exchange_t *x, const char *data, apr_size_t len)
+{
+    apr_size_t used = 0, n = 0;
+    const char *run = NULL;
+    apr_status_t rv = ac_chunk_decode(&x->chunks, data, len, &used, &run, &n);
+
+    if (rv == APR_SUCCESS) {
+        payload(x, run, n);
+    }
+    else if (rv == APR_EOF) {
+        if (x->chunks.trailers) {
+            x->r->trailers_out = x->chunks.trailers;
+        }
+        x->surplus = used < len;
+        app_finished(x);
+    }
+    else if (rv != APR_INCOMPLETE) {
+        malformed(x, "its chunked coding is wrong");
+        used = len;
+    }
+    return used;
+}
+
+static apr_size_t take_body(ac_exchange_t *x, const char *data, apr_size_t len)
+{
+    switch (x->response->framing) {
+    case AC_FRAMING_LENGTH:
+        if ((apr_int64_t)len > x->left) {
+            x->surplus = 1;
+            len = (apr_size_t)x->left;
+        }
+        x->left -= (apr_int64_t)len;
+        payload(x, data, len);
+        if (x->left == 0) {
+            app_finished(x);
+        }
+        return len;
+    case AC_FRAMING_CHUNKED:
+        return take_chunks(x, data, len);
+    default:
+        payload(x, data, len);
+        return len;
+    }
+}
+
+/* Everything of one read: heads, body, the bytes of a tunnel. What comes after
+ * the end of the response is surplus; app_finished() has to know of it, because
+ * it may give the connection back. */
+static void consume(ac_exchange_t *x, const char *data, apr_size_t len)
+{
+    while (len && x->phase != AC_PHASE_END) {
+        apr_size_t used;
+
+        if (x->phase == AC_PHASE_HEAD) {
+            used = parse_head(x, data, len);
+        }
+        else if (x->phase == AC_PHASE_BODY) {
+            used = take_body(x, data, len);
+        }
+        else {
+            ac_tunnel_to_client(x, data, len);
+            used = len;
+        }
+        data += used;
+        len -= used;
+    }
+}
+
+/* The app closed, or the connection broke. */
+static void app_closed(ac_exchange_t *x, apr_status_t rv)
+{
+    x->error = rv;
+    if (x->phase == AC_PHASE_TUNNEL) {
+        ac_exchange_fail(x, AC_OUTCOME_DONE);
+    }
+    else if (x->phase == AC_PHASE_BODY && rv == APR_EOF
+             && x->response->framing == AC_FRAMING_EOF) {
+        app_finished(x);
+    }
+    else if (x->phase == AC_PHASE_BODY) {
+        ac_exchange_fail(x, AC_OUTCOME_TRUNCATED);
+    }
+    else if (x->received) {
+        malformed(x, "it closed the connection within the response head");
+    }
+    else {
+        ac_exchange_fail(x, AC_OUTCOME_CLOSED);
+    }
+}
+
+/* Before the buffer that the buckets point into goes. Of a response that broke
+ * off, the client gets what there is only if it got some before. */
+static void pass_on(ac_exchange_t *x)
+{
+    int wanted = x->outcome == AC_OUTCOME_RUNNING || x->outcome == AC_OUTCOME_DONE
+                 || (x->outcome == AC_OUTCOME_TRUNCATED && x->committed);
+
+    if (!wanted) {
+        apr_brigade_cleanup(x->bb);
+    }
+    if (APR_BRIGADE_EMPTY(x->bb)) {
+        return;
+    }
+    x->unflushed = 1;
+    if (!ac_respond_pass(x)) {
+        ac_exchange_fail(x, AC_OUTCOME_CLIENT_GONE);
+    }
+}
+
+/* Reads once. 0 when the socket is known to be empty now. */
+static int receive(ac_exchange_t *x)
+{
+    char buf[RECEIVE_SIZE];
+    ssize_t n = recv(x->conn->fd, buf, sizeof(buf), MSG_DONTWAIT);
+
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+        if (x->send_failed) {
+            app_closed(x, x->error);
+        }
+        return 0;
+    }
+    if (n < 0 && errno == EINTR) {
+        return 1;
+    }
+    x->progress = ac_clock_now();
+    if (n <= 0) {
+        app_closed(x, n == 0 ? APR_EOF : errno);
+    }
+    else {
+        x->received += (apr_uint64_t)n;
+        consume(x, buf, (apr_size_t)n);
+    }
+    pass_on(x);
+    return n == (ssize_t)sizeof(buf) || x->send_failed;
+}
+
+static void receive_response(ac_exchange_t *x)
+{
+    int i;
+
+    for (i = 0; i < RECEIVES_PER_STEP && x->phase != AC_PHASE_END; i++) {
+        if (!(x->got_app & (POLLIN | POLLHUP | POLLERR))) {
+            break;
+        }
+        if (!receive(x)) {
+            x->got_app = 0;
+        }
+    }
+    x->want_app |= POLLIN;
+}
+
+/* The app pauses: what it said so far should not wait for more. */
+static void flush(ac_exchange_t *x)
+{
+    if (!x->unflushed || x->discard || x->phase != AC_PHASE_BODY) {
+        return;
+    }
+    x->unflushed = 0;
+    APR_BRIGADE_INSERT_TAIL(x->bb, apr_bucket_flush_create(x->bb->bucket_alloc));
+    if (!ac_respond_pass(x)) {
+        ac_exchange_fail(x, AC_OUTCOME_CLIENT_GONE);
+    }
+}
+
+/* Waiting */
+
+/* 0 when the connection did not come about. */
+static int connected(ac_exchange_t *x)
+{
+    apr_status_t rv;
+
+    if (!x->conn->connecting) {
+        return 1;
+    }
+    if (!x->got_app) {
+        x->want_app = POLLOUT;
+        return 0;
+    }
+    rv = ac_appconn_finish(x->conn);
+    x->got_app = 0;
+    if (rv != APR_SUCCESS) {
+        x->error = rv;
+        ac_exchange_fail(x, AC_OUTCOME_UNREACHABLE);
+        return 0;
+    }
+    return 1;
+}
+
+int ac_exchange_client_quiet(const ac_exchange_t *x)
+{
+    return x->body->complete || x->body->held;
+}
+
+/* A client that closed its sending side counts as gone, once nothing of its
+ * request is missing. */
+static int client_left(const ac_exchange_t *x)
+{
+    if (x->r->connection->aborted) {
+        return 1;
+    }
+    if (!x->client_is_socket || x->phase == AC_PHASE_TUNNEL) {
+        return 0;
+    }
+    return (x->got_client & (POLLHUP | POLLERR))
+           || ((x->got_client & POLLRDHUP) && ac_exchange_client_quiet(x));
+}
+
+/* Nobody's time is up: until when that stays so. A client that is slow with its
+ * body is httpd's Timeout, not the app's silence. */
+static void check_time(ac_exchange_t *x)
+{
+    apr_time_t now;
+    int client_is_late = (x->want_client & POLLIN) && !x->response
+                         && APR_BRIGADE_EMPTY(x->out);
+
+    if (x->phase == AC_PHASE_TUNNEL) {
+        x->deadline = 0;
+        return;
+    }
+    x->deadline = x->progress + (client_is_late ? x->r->server->timeout : x->silence);
+    if (x->continue_at && x->body->held && x->continue_at < x->deadline) {
+        x->deadline = x->continue_at;
+    }
+    now = ac_clock_now();
+    if (now < x->deadline) {
+        return;
+    }
+    if (x->deadline == x->continue_at) {
+        x->continue_at = 0;
+        ac_body_release(x->body);
+        x->deadline = now;
+    }
+    else if (client_is_late) {
+        client_fault(x, HTTP_REQUEST_TIME_OUT);
+    }
+    else {
+        ac_exchange_fail(x, AC_OUTCOME_SILENT);
+    }
+}
+
+static void advance(ac_exchange_t *x)
+{
+    if (x->phase == AC_PHASE_TUNNEL) {
+        ac_tunnel_from_client(x);
+    }
+    else if (!x->request_sent && !x->send_failed) {
+        send_request(x);
+    }
+    if (x->phase != AC_PHASE_END) {
+        receive_response(x);
+    }
+    if (x->phase != AC_PHASE_END) {
+        flush(x);
+    }
+    if (x->phase != AC_PHASE_END) {
+        check_time(x);
+    }
+}
+
+ac_step_e ac_exchange_step(ac_exchange_t *x)
+{
+    x->want_app = x->want_client = 0;
+    if (x->phase != AC_PHASE_END && client_left(x)) {
+        ac_exchange_fail(x, AC_OUTCOME_CLIENT_GONE);
+    }
+    if (x->phase != AC_PHASE_END && connected(x)) {
+        advance(x);
+    }
+    else if (x->phase != AC_PHASE_END) {
+        check_time(x);
+    }
+    if (x->phase != AC_PHASE_END) {
+        return AC_STEP_WAIT;
+    }
+    if (x->outcome == AC_OUTCOME_TRUNCATED && x->committed) {
+        ac_respond_broken(x);
+    }
+    return AC_STEP_END;
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#include "outproc/respond.h"
+
+#include "ap_mmn.h"
+#include "http_connection.h"
+#include "http_core.h"
+#include "http_log.h"
+#include "http_protocol.h"
+#include "http_request.h"
+#include "util_filter.h"
+#include "apr_strings.h"
+
+APLOG_USE_MODULE(appcore);
+
+/* httpd 2.4.60 and later: a content type set by the app must never choose a
+ * handler. Absent before, where the loader leaves it NULL. */
+#if !AP_MODULE_MAGIC_AT_LEAST(20120211, 132)
+AP_DECLARE(void) ap_set_content_type_ex(request_rec *r, const char *ct, int trusted);
+#endif
+#pragma weak ap_set_content_type_ex
+
+static void set_content_type(request_rec *r, const char *type)
+{
+    if (ap_set_content_type_ex) {
+        ap_set_content_type_ex(r, type, 0);
+    }
+    else {
+        ap_set_content_type(r, type);
+    }
+}
+
+static void set_status(request_rec *r, const ac_response_t *response)
+{
+    r->status = response->status;
+    r->status_line = *response->reason
+                     ? apr_psprintf(r->pool, "%d %s", response->status,
+                                    response->reason)
+                     : apr_itoa(r->pool, response->status);
+}
+
+void ac_respond_interim(ac_exchange_t *x, const ac_response_t *response)
+{
+    request_rec *r = x->r;
+    apr_table_t *headers = r->headers_out;
+
+    if (response->status == HTTP_CONTINUE) {
+        ac_body_release(x->body);
+        return;
+    }
+    set_status(r, response);
+    r->headers_out = response->headers;
+    ap_send_interim_response(r, 1);
+    r->headers_out = headers;
+    r->status = HTTP_OK;
+    r->status_line = NULL;
+}
+
+/* Fields that modules set before the handler stay unless the app says its own;
+ * cookies of both count. */
+static int keep_prior(void *v, const char *name, const char *value)
+{
+    apr_table_t *headers = v;
+
+    if (!apr_table_get(headers, name) || !ap_cstr_casecmp(name, "Set-Cookie")) {
+        apr_table_addn(headers, name, value);
+    }
+    return 1;
+}
+
+/* The path the app wants sent, if that is allowed here; the field itself is not
+ * for clients either way. */
+static void take_sendfile(ac_exchange_t *x, apr_table_t *headers)
+{
+    static const char *const names[] = { "X-Sendfile", "X-Accel-Redirect" };
+    unsigned i;
+
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        const char *path = apr_table_get(headers, names[i]);
+
+        if (path && x->sendfile && !x->sendfile_path) {
+            x->sendfile_path = path;
+            x->discard = 1;
+            apr_table_unset(headers, "Content-Length");
+        }
+        if (path) {
+            apr_table_unset(headers, names[i]);
+        }
+    }
+}
+
+void ac_respond_head(ac_exchange_t *x, const ac_response_t *response)
+{
+    request_rec *r = x->r;
+    apr_table_t *headers = response->headers;
+    const char *type = apr_table_get(headers, "Content-Type");
+
+    take_sendfile(x, headers);
+    x->prior_headers = r->headers_out;
+    if (!apr_is_empty_table(r->headers_out)) {
+        apr_table_do(keep_prior, headers, r->headers_out, NULL);
+    }
+    r->headers_out = headers;
+    set_status(r, response);
+    if (type) {
+        apr_table_unset(headers, "Content-Type");
+        set_content_type(r, type);
+    }
+    /* Makes httpd's header filter keep the app's Server and Date, as it does for
+     * any proxy; all phases that ask for it are over. */
+    r->proxyreq = PROXYREQ_REVERSE;
+    if (!x->sendfile_path && apr_table_get(r->headers_in, "Range")) {
+        /* The app had the chance to answer with a range. */
+        ap_remove_output_filter_byhandle(r->output_filters, "BYTERANGE");
+    }
+}
+
+void ac_respond_undo(ac_exchange_t *x)
+{
+    request_rec *r = x->r;
+
+    if (!x->response || x->committed) {
+        return;
+    }
+    r->headers_out = x->prior_headers;
+    r->status = HTTP_OK;
+    r->status_line = NULL;
+    r->content_type = NULL;
+    r->proxyreq = PROXYREQ_NONE;
+    apr_brigade_cleanup(x->bb);
+}
+
+int ac_respond_pass(ac_exchange_t *x)
+{
+    conn_rec *c = x->r->connection;
+    apr_status_t rv;
+
+    x->committed = 1;
+    rv = ap_pass_brigade(x->r->output_filters, x->bb);
+    apr_brigade_cleanup(x->bb);
+    return rv == APR_SUCCESS && !c->aborted;
+}
+
+void ac_respond_broken(ac_exchange_t *x)
+{
+    request_rec *r = x->r;
+    conn_rec *c = r->connection;
+
+    /* The error bucket keeps the chunk filter from writing a final chunk and
+     * resets an HTTP/2 stream; the rest of the length stays missing. */
+    r->no_cache = 1;
+    c->keepalive = AP_CONN_CLOSE;
+    APR_BRIGADE_INSERT_TAIL(x->bb, ap_bucket_error_create(HTTP_BAD_GATEWAY, NULL,
+                                                          r->pool, c->bucket_alloc));
+    APR_BRIGADE_INSERT_TAIL(x->bb, apr_bucket_eos_create(c->bucket_alloc));
+    ac_respond_pass(x);
+    /* Nothing may pass for the regular end of a body that ends with the
+     * connection. */
+    c->aborted = 1;
+}

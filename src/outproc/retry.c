@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#include "outproc/retry.h"
+
+#include <string.h>
+
+#define REPEATS_MAX 1
+
+static const char *const outcomes[] = {
+    [AC_OUTCOME_RUNNING] = "running",
+    [AC_OUTCOME_DONE] = "done",
+    [AC_OUTCOME_UNREACHABLE] = "unreachable",
+    [AC_OUTCOME_BUSY] = "busy",
+    [AC_OUTCOME_CLOSED] = "closed",
+    [AC_OUTCOME_MALFORMED] = "malformed",
+    [AC_OUTCOME_TRUNCATED] = "truncated",
+    [AC_OUTCOME_SILENT] = "silent",
+    [AC_OUTCOME_CLIENT_GONE] = "client gone",
+    [AC_OUTCOME_CLIENT_FAULT] = "client fault",
+};
+
+const char *ac_outcome_name(ac_outcome_e outcome)
+{
+    return (unsigned)outcome < sizeof(outcomes) / sizeof(outcomes[0])
+           ? outcomes[outcome] : "unknown";
+}
+
+/* A connection from the pool that broke says nothing about the process: the app
+ * may just have closed an idle one. A fresh one that broke means that the
+ * process is gone, and its successor will be on the board. */
+static ac_retry_e after_close(const ac_retry_facts_t *facts)
+{
+    if (!facts->replayable) {
+        return AC_RETRY_NO;
+    }
+    if (!facts->sent) {
+        return facts->reused ? AC_RETRY_NOW : AC_RETRY_WHEN_READY;
+    }
+    if (!facts->idempotent || facts->repeats >= REPEATS_MAX) {
+        return AC_RETRY_NO;
+    }
+    return facts->reused ? AC_RETRY_NOW : AC_RETRY_WHEN_READY;
+}
+
+ac_retry_e ac_retry_decide(const ac_retry_facts_t *facts)
+{
+    switch (facts->outcome) {
+    case AC_OUTCOME_UNREACHABLE:
+    case AC_OUTCOME_BUSY:
+        return AC_RETRY_WHEN_READY;
+    case AC_OUTCOME_CLOSED:
+        return after_close(facts);
+    default:
+        return AC_RETRY_NO;
+    }
+}
+
+int ac_retry_idempotent(const char *method)
+{
+    static const char *const safe[] = {
+        "GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE",
+    };
+    unsigned i;
+
+    for (i = 0; i < sizeof(safe) / sizeof(safe[0]); i++) {
+        if (strcmp(method, safe[i]) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}

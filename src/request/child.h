@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#ifndef AC_REQUEST_CHILD_H
+#define AC_REQUEST_CHILD_H
+
+/* What one httpd child holds for all its requests: board, rows, its eventfd and
+ * per app the connections and the number of workers inside.
+ *
+ * One per child, made in child_init, read by every worker thread. Only the
+ * atomic members change afterwards; nothing here takes a lock. */
+
+#include <stdatomic.h>
+
+#include "httpd.h"
+#include "conf/conf.h"
+#include "outproc/pool.h"
+#include "shared/board.h"
+#include "shared/rows.h"
+
+/* Workers: primary connections and HTTP/2 streams run on threads of their own
+ * kind, so they are counted apart. */
+enum { AC_WORKERS_PRIMARY = 0, AC_WORKERS_STREAM, AC_WORKERS_KINDS };
+
+typedef struct ac_workers_t {
+    _Atomic unsigned held;      /* inside, whatever they do */
+    _Atomic unsigned slow;      /* of these, inside for long already */
+} ac_workers_t;
+
+typedef struct ac_child_app_t {
+    ac_workers_t workers[AC_WORKERS_KINDS];
+    _Atomic int index;          /* in the board; -1 until found */
+    _Atomic unsigned turn;      /* where to look first among equals */
+    _Atomic(_Atomic(ac_pool_t *) *) pools;  /* by slot; made when first needed */
+} ac_child_app_t;
+
+typedef struct ac_child_t {
+    ac_board_t *board;
+    ac_rows_t *rows;
+    int row;                    /* -1: counted in totals only */
+    int wake_fd;
+    int event_fd;
+    unsigned threads[AC_WORKERS_KINDS];
+    ac_workers_t workers[AC_WORKERS_KINDS];     /* of all apps */
+    ac_child_app_t *apps;       /* by ac_mount_t.index */
+    int n_apps;
+} ac_child_t;
+
+/* NULL where no app can be served: before child_init, or without a board. */
+ac_child_t *ac_child(void);
+
+/* The app's board index and a copy of its entry; -1 if the board does not know
+ * it (yet). */
+int ac_child_app(const ac_mount_t *mount, ac_board_app_t *papp);
+/* The app's connections to a slot; NULL only when memory ran out. */
+ac_pool_t *ac_child_pool(const ac_mount_t *mount, unsigned slot);
+/* Closes idle connections that lead nowhere any more, of all apps. */
+void ac_child_sweep(void);
+
+/* Tells the manager that a request waits for this app. */
+void ac_child_wake(uint64_t app_id);
+/* Makes this child known to the manager, as often as needed. */
+void ac_child_hello(void);
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#ifndef AC_REQUEST_CLIENT_H
+#define AC_REQUEST_CLIENT_H
+
+/* What the app is told: the request head, made of what httpd knows of client and
+ * request. Any worker; allocates in r->pool. */
+
+#include "httpd.h"
+#include "conf/conf.h"
+#include "http1/fields.h"
+#include "outproc/body.h"
+#include "shared/board.h"
+
+typedef struct ac_client_head_t {
+    const char *data;
+    apr_size_t len;
+    ac_upgrade_e upgrade;       /* the app may answer 101 */
+} ac_client_head_t;
+
+/* OK, or the HTTP status that the request gets instead. kind: ac_kind_e. */
+int ac_client_head(ac_client_head_t *head, request_rec *r, const ac_body_t *body,
+                   const ac_board_proc_t *proc, uint32_t kind);
+
+void ac_client_init(void);
+
+#endif

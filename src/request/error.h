@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#ifndef AC_REQUEST_ERROR_H
+#define AC_REQUEST_ERROR_H
+
+/* What a request gets instead of the app's answer.
+ *
+ * Every function logs one line for the administrator, sets Retry-After and the
+ * note "appcore-substatus", and returns what the handler returns: an HTTP status,
+ * which httpd turns into its own or the configured error document, or OK when our
+ * page was sent. Reading the report of a failed start may block on the disk. */
+
+#include "httpd.h"
+#include "conf/conf.h"
+#include "outproc/exchange.h"
+#include "shared/board.h"
+
+/* 503: cannot be served now, worth another try in `retry` (at least a second). */
+int ac_error_unavailable(request_rec *r, const ac_mount_t *mount,
+                         apr_interval_time_t retry, const char *why);
+
+/* The app does not run because of a failure that is on the board and in the
+ * report: 502.5 and its like with the reason, 503 while the breaker is open. */
+int ac_error_start(request_rec *r, const ac_mount_t *mount, const ac_board_app_t *app);
+
+/* The exchange failed for good. */
+int ac_error_exchange(ac_exchange_t *x, const ac_mount_t *mount,
+                      const ac_board_proc_t *proc);
+
+/* The client left: nothing to answer. */
+int ac_error_client_gone(request_rec *r);
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#ifndef AC_REQUEST_POLICY_H
+#define AC_REQUEST_POLICY_H
+
+/* Decisions about a request that need nothing but numbers and strings: which
+ * mount, how many workers, whether to hope. Pure functions, no httpd. */
+
+#include <stdint.h>
+#include <apr.h>
+#include <apr_time.h>
+#include "shared/board.h"
+
+/* How every element of a list of mounts begins. */
+typedef struct ac_prefix_t {
+    const char *prefix;         /* without trailing slash, "" for "/" */
+    apr_size_t prefix_len;
+} ac_prefix_t;
+
+/* The index of the longest prefix that path lies in, on whole segments, or -1. The
+ * list has n elements of `stride` bytes: longest first, equal lengths by bytes. */
+int ac_policy_match(const void *list, apr_size_t stride, int n, const char *path);
+
+/* AppCoreMaxWorkers: of `threads` workers, how many a setting (N, or -N percent)
+ * grants to one app, and how many all apps together get: at least one each. */
+unsigned ac_policy_app_workers(apr_int64_t setting, unsigned threads);
+unsigned ac_policy_all_workers(unsigned threads);
+
+/* 0 when waiting for the app is in vain: it is broken or refused and the time for
+ * the next try has not come, or it is being stopped. */
+int ac_policy_hope(const ac_board_app_t *app, apr_time_t now);
+
+#endif

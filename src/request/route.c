@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+/* From URL to app.
+ *
+ *   translate_name     first of all: remember the path as httpd normalised it;
+ *                      after mod_rewrite, mod_proxy and mod_alias, which are more
+ *                      explicit than a mount and see the URL first: find the mount.
+ *                      It wins over DocumentRoot and whatever maps all URLs.
+ *   map_to_storage     after TRACE and OPTIONS *: there is no file, so no
+ *                      <Directory> and no .htaccess; <Location> applies.
+ *   type_checker       before mod_mime, whose AddHandler would take app URLs
+ *                      that end in .php or .cgi away.
+ *
+ * SetHandler in a <Location> comes later (fixups) and so still wins. */
+
+#include "request/context.h"
+
+#include <stddef.h>
+#include "http_config.h"
+#include "http_core.h"
+#include "http_log.h"
+#include "http_request.h"
+#include "apr_strings.h"
+#include "request/policy.h"
+
+APLOG_USE_MODULE(appcore);
+
+#define FILENAME_PREFIX "appcore:"
+
+_Static_assert(offsetof(ac_mount_t, prefix) == offsetof(ac_prefix_t, prefix)
+               && offsetof(ac_mount_t, prefix_len) == offsetof(ac_prefix_t, prefix_len),
+               "ac_policy_match() looks at mounts");
+
+ac_context_t *ac_context_get(request_rec *r)
+{
+    return ap_get_module_config(r->request_config, &appcore_module);
+}
+
+static int remember(request_rec *r)
+{
+    ac_context_t *ctx;
+    int n = 0;
+
+    ac_conf_mounts(r->server, &n);
+    if (n > 0) {
+        ctx = apr_pcalloc(r->pool, sizeof(*ctx));
+        ctx->original_path = apr_pstrdup(r->pool, r->uri);
+        ap_set_module_config(r->request_config, &appcore_module, ctx);
+    }
+    return DECLINED;
+}
+
+static int translate(request_rec *r)
+{
+    ac_context_t *ctx = ac_context_get(r);
+    const ac_mount_t *mounts;
+    int n = 0, found;
+
+    if (!ctx || r->proxyreq) {
+        return DECLINED;
+    }
+    mounts = ac_conf_mounts(r->server, &n);
+    found = ac_policy_match(mounts, sizeof(*mounts), n, r->uri);
+    if (found < 0 || !ac_conf_enabled(r)) {
+        return DECLINED;
+    }
+    ctx->mount = &mounts[found];
+    r->handler = AC_HANDLER;
+    r->used_path_info = AP_REQ_ACCEPT_PATH_INFO;
+    /* Other modules look at the name unasked; this one leads to no file. */
+    r->filename = apr_pstrcat(r->pool, FILENAME_PREFIX, r->uri, NULL);
+    return OK;
+}
+
+/* 1 for a request that translate() took and nobody took back since. */
+static int is_ours(request_rec *r)
+{
+    ac_context_t *ctx = ac_context_get(r);
+
+    return ctx && ctx->mount && r->filename
+           && !strncmp(r->filename, FILENAME_PREFIX, sizeof(FILENAME_PREFIX) - 1);
+}
+
+static int map_to_storage(request_rec *r)
+{
+    return is_ours(r) ? OK : DECLINED;
+}
+
+static int check_type(request_rec *r)
+{
+    return is_ours(r) ? OK : DECLINED;
+}
+
+void ac_route_register(apr_pool_t *p)
+{
+    static const char *const explicit_maps[] = {
+        "mod_rewrite.c", "mod_proxy.c", "mod_alias.c", NULL
+    };
+    static const char *const general_maps[] = {
+        "mod_vhost_alias.c", "mod_userdir.c", NULL
+    };
+    static const char *const rewrite[] = { "mod_rewrite.c", NULL };
+
+    (void)p;
+    ap_hook_translate_name(remember, NULL, rewrite, APR_HOOK_REALLY_FIRST);
+    ap_hook_translate_name(translate, explicit_maps, general_maps, APR_HOOK_MIDDLE);
+    ap_hook_map_to_storage(map_to_storage, NULL, NULL, APR_HOOK_LAST);
+    ap_hook_type_checker(check_type, NULL, NULL, APR_HOOK_FIRST);
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#include "request/wait.h"
+
+#include <poll.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "http_connection.h"
+#include "http_core.h"
+#include "http_log.h"
+#include "apr_portable.h"
+#include "base/clock.h"
+#include "request/child.h"
+
+APLOG_USE_MODULE(appcore);
+
+#define LOOK_AGAIN apr_time_from_sec(1)
+/* Streams of HTTP/2 have no socket; their end is a flag. */
+#define LOOK_AT_FLAG apr_time_from_msec(500)
+
+void ac_wait_init(ac_wait_t *w, request_rec *r, const ac_mount_t *mount)
+{
+    memset(w, 0, sizeof(*w));
+    w->r = r;
+    w->mount = mount;
+    w->place = -1;
+    w->client_fd = -1;
+    w->waiter.fd = -1;
+    w->waiter.app_id = mount->spec->id;
+}
+
+void ac_wait_arrive(ac_wait_t *w, const ac_board_app_t *app)
+{
+    if (!w->failures_known) {
+        w->failures = app->failures;
+        w->failures_known = 1;
+    }
+}
+
+/* Room in the queue; an app that the board does not know has none to count. */
+static int take_place(ac_wait_t *w, int index)
+{
+    ac_child_t *child = ac_child();
+    uint32_t limit = (uint32_t)w->mount->spec->set->queue_limit.v;
+
+    if (w->place >= 0 || index < 0) {
+        return 1;
+    }
+    if (!ac_rows_wait_take(child->rows, child->row, (unsigned)index, limit)) {
+        return 0;
+    }
+    w->place = index;
+    return 1;
+}
+
+static void join(ac_wait_t *w)
+{
+    if (w->joined) {
+        return;
+    }
+    w->joined = 1;
+    w->deadline = ac_clock_now() + w->mount->spec->set->queue_time.v;
+    w->waiter.index = -1;
+    w->waiter.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (!w->r->connection->master) {
+        apr_os_sock_get(&w->client_fd, ap_get_conn_socket(w->r->connection));
+    }
+    ac_dispatch_join(&w->waiter);
+}
+
+static void ask(ac_wait_t *w, apr_time_t now)
+{
+    if (now - w->asked_at < LOOK_AGAIN) {
+        return;
+    }
+    if (w->asked_at) {
+        /* Told once without an answer: it may be a manager that knows nobody. */
+        ac_child_hello();
+    }
+    w->asked_at = now;
+    ac_child_wake(w->mount->spec->id);
+}
+
+static int client_gone(const ac_wait_t *w, short revents)
+{
+    return w->r->connection->aborted
+           || (revents & (POLLHUP | POLLERR))
+           || ((revents & POLLRDHUP) && !ap_request_has_body(w->r));
+}
+
+/* One sleep, until `until` at the latest; 0 when the client left. */
+static int sleep_once(ac_wait_t *w, apr_time_t now, apr_time_t until)
+{
+    apr_interval_time_t longest = w->client_fd < 0 ? LOOK_AT_FLAG : LOOK_AGAIN;
+    apr_interval_time_t left = until - now < longest ? until - now : longest;
+    struct pollfd pfd[2] = {
+        { .fd = w->waiter.fd, .events = POLLIN },
+        { .fd = w->client_fd, .events = POLLRDHUP },
+    };
+    eventfd_t n;
+
+    if (ap_request_has_body(w->r)) {
+        pfd[1].events = 0;
+    }
+    if (poll(pfd, 2, (int)((left + 999) / 1000)) > 0 && pfd[0].revents) {
+        eventfd_read(w->waiter.fd, &n);
+    }
+    return !client_gone(w, pfd[1].fd >= 0 ? pfd[1].revents : 0);
+}
+
+/* What the board says against what the caller saw: is there something new? */
+static int news(const ac_wait_t *w, int index, const ac_board_app_t *seen)
+{
+    ac_board_app_t now;
+    int at = ac_child_app(w->mount, &now);
+
+    return at != index || (at >= 0 && memcmp(&now, seen, sizeof(now)) != 0);
+}
+
+ac_wait_e ac_wait_next(ac_wait_t *w, int index, const ac_board_app_t *seen,
+                       apr_interval_time_t nap)
+{
+    apr_time_t now = ac_clock_now();
+    apr_time_t nap_end = nap > 0 ? now + nap : 0;
+
+    if (index >= 0) {
+        ac_wait_arrive(w, seen);
+        if (seen->failures != w->failures) {
+            return AC_WAIT_FAILED;
+        }
+    }
+    if (!take_place(w, index)) {
+        return AC_WAIT_FULL;
+    }
+    join(w);
+    ac_dispatch_update(&w->waiter, index, seen);
+    for (;; now = ac_clock_now()) {
+        apr_time_t until = nap_end && nap_end < w->deadline ? nap_end : w->deadline;
+
+        if (news(w, index, seen)) {
+            return AC_WAIT_AGAIN;
+        }
+        if (now >= w->deadline) {
+            return AC_WAIT_TIME;
+        }
+        if (nap_end && now >= nap_end) {
+            return AC_WAIT_AGAIN;
+        }
+        ask(w, now);
+        if (!sleep_once(w, now, until)) {
+            return AC_WAIT_CLIENT_GONE;
+        }
+    }
+}
+
+void ac_wait_end(ac_wait_t *w)
+{
+    ac_child_t *child = ac_child();
+
+    if (w->joined) {
+        ac_dispatch_leave(&w->waiter);
+        w->joined = 0;
+    }
+    if (w->waiter.fd >= 0) {
+        close(w->waiter.fd);
+        w->waiter.fd = -1;
+    }
+    if (w->place >= 0) {
+        ac_rows_wait_put(child->rows, child->row, (unsigned)w->place);
+        w->place = -1;
+    }
+}

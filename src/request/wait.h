@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#ifndef AC_REQUEST_WAIT_H
+#define AC_REQUEST_WAIT_H
+
+/* A request that waits until its app can take it.
+ *
+ * The queue is counted over the whole server (AppCoreQueueLimit) and timed
+ * (AppCoreQueueTimeLimit). A waiter sleeps in poll() on an eventfd of its own,
+ * written by the dispatcher when the app's entry on the board changes, and on the
+ * client's socket, so that one who leaves is noticed at once. Nothing depends on
+ * a single wake-up: every second a waiter looks for itself and asks again, which
+ * also bridges a change of managers. */
+
+#include "request/dispatch.h"
+#include "conf/conf.h"
+
+typedef enum ac_wait_e {
+    AC_WAIT_AGAIN = 0,          /* the app changed, or the nap is over: try again */
+    AC_WAIT_FULL,               /* the queue is full */
+    AC_WAIT_TIME,               /* waited for too long */
+    AC_WAIT_FAILED,             /* a start failed since the request came */
+    AC_WAIT_CLIENT_GONE
+} ac_wait_e;
+
+typedef struct ac_wait_t {
+    request_rec *r;
+    const ac_mount_t *mount;
+    ac_waiter_t waiter;
+    int joined;
+    int place;                  /* board index of the queue place, -1: none */
+    int client_fd;
+    apr_time_t deadline;
+    apr_time_t asked_at;        /* the manager was last told */
+    uint32_t failures;          /* of the app, when the request came */
+    int failures_known;
+} ac_wait_t;
+
+/* Prepares; takes no place yet and opens nothing. */
+void ac_wait_init(ac_wait_t *w, request_rec *r, const ac_mount_t *mount);
+/* The first look at the app: failures beyond these are news. */
+void ac_wait_arrive(ac_wait_t *w, const ac_board_app_t *app);
+
+/* Sleeps until the app is no longer as `seen` (index as well; -1: not on the
+ * board) or, if nap is above 0, that time passed. */
+ac_wait_e ac_wait_next(ac_wait_t *w, int index, const ac_board_app_t *seen,
+                       apr_interval_time_t nap);
+/* Gives the place back; harmless when there is none. */
+void ac_wait_end(ac_wait_t *w);
+
+#endif

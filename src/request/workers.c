@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#include "request/workers.h"
+
+#include <pthread.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "request/policy.h"
+
+/* Those who wait for a permit; whom a leaving worker wakes looks for itself
+ * whether it got its own. */
+static struct {
+    pthread_mutex_t mutex;
+    pthread_cond_t left;
+    _Atomic unsigned waiting;
+} queue = { .mutex = PTHREAD_MUTEX_INITIALIZER };
+
+void ac_workers_init(apr_pool_t *pchild)
+{
+    pthread_condattr_t attr;
+
+    (void)pchild;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&queue.left, &attr);
+    pthread_condattr_destroy(&attr);
+    atomic_store(&queue.waiting, 0);
+}
+
+static int take(ac_workers_t *workers, unsigned limit)
+{
+    if (atomic_fetch_add(&workers->held, 1) < limit) {
+        return 1;
+    }
+    atomic_fetch_sub(&workers->held, 1);
+    return 0;
+}
+
+typedef struct limits_t {
+    ac_workers_t *app, *all;
+    unsigned app_limit, all_limit;
+} limits_t;
+
+static int take_both(const limits_t *limits)
+{
+    if (!take(limits->app, limits->app_limit)) {
+        return 0;
+    }
+    if (take(limits->all, limits->all_limit)) {
+        return 1;
+    }
+    atomic_fetch_sub(&limits->app->held, 1);
+    return 0;
+}
+
+static int hopeless(const limits_t *limits)
+{
+    return atomic_load(&limits->app->slow) >= limits->app_limit
+           || atomic_load(&limits->all->slow) >= limits->all_limit;
+}
+
+static struct timespec timespec_of(apr_time_t t)
+{
+    struct timespec ts = {
+        .tv_sec = (time_t)apr_time_sec(t),
+        .tv_nsec = (long)apr_time_usec(t) * 1000
+    };
+
+    return ts;
+}
+
+static int wait_for_permit(const limits_t *limits)
+{
+    struct timespec until = timespec_of(ac_clock_now() + AC_WORKERS_PATIENCE);
+    int got = 0, timed_out = 0;
+
+    pthread_mutex_lock(&queue.mutex);
+    atomic_fetch_add(&queue.waiting, 1);
+    while (!(got = take_both(limits)) && !timed_out && !hopeless(limits)) {
+        timed_out = pthread_cond_timedwait(&queue.left, &queue.mutex, &until) != 0;
+    }
+    atomic_fetch_sub(&queue.waiting, 1);
+    pthread_mutex_unlock(&queue.mutex);
+    return got;
+}
+
+int ac_workers_enter(ac_permit_t *permit, request_rec *r, const ac_mount_t *mount)
+{
+    ac_child_t *child = ac_child();
+    int kind = r->connection->master ? AC_WORKERS_STREAM : AC_WORKERS_PRIMARY;
+    unsigned threads = child->threads[kind];
+    limits_t limits = {
+        .app = &child->apps[mount->index].workers[kind],
+        .all = &child->workers[kind],
+        .app_limit = ac_policy_app_workers(mount->spec->set->max_workers.v, threads),
+        .all_limit = ac_policy_all_workers(threads)
+    };
+
+    permit->app = &child->apps[mount->index];
+    permit->kind = kind;
+    permit->slow = 0;
+    return take_both(&limits) || wait_for_permit(&limits);
+}
+
+void ac_workers_slow(ac_permit_t *permit)
+{
+    if (!permit->slow) {
+        permit->slow = 1;
+        atomic_fetch_add(&permit->app->workers[permit->kind].slow, 1);
+        atomic_fetch_add(&ac_child()->workers[permit->kind].slow, 1);
+    }
+}
+
+void ac_workers_leave(ac_permit_t *permit)
+{
+    ac_workers_t *app = &permit->app->workers[permit->kind];
+    ac_workers_t *all = &ac_child()->workers[permit->kind];
+
+    if (permit->slow) {
+        atomic_fetch_sub(&app->slow, 1);
+        atomic_fetch_sub(&all->slow, 1);
+    }
+    atomic_fetch_sub(&app->held, 1);
+    atomic_fetch_sub(&all->held, 1);
+    if (atomic_load(&queue.waiting)) {
+        pthread_mutex_lock(&queue.mutex);
+        pthread_cond_signal(&queue.left);
+        pthread_mutex_unlock(&queue.mutex);
+    }
+}
