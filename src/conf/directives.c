@@ -155,30 +155,50 @@ static const char *set_string(cmd_parms *cmd, void *dconf, const char *arg)
     return NULL;
 }
 
+/* The last word of a line, which may be "": httpd's own parsing takes that for no
+ * word at all. */
+static const char *take_last(const char **pword, cmd_parms *cmd, const char *rest)
+{
+    if (!*rest) {
+        return named(cmd, apr_pstrcat(cmd->pool, "takes ", cmd->cmd->errmsg, NULL));
+    }
+    *pword = ap_getword_conf(cmd->pool, &rest);
+    return *rest ? named(cmd, apr_pstrcat(cmd->pool, "takes ", cmd->cmd->errmsg,
+                                          "; put quotes around what has spaces", NULL))
+                 : NULL;
+}
+
 /* Arguments may be empty: that takes back what a scope above says. */
-static const char *set_arguments(cmd_parms *cmd, void *dconf, const char *arg)
+static const char *set_arguments(cmd_parms *cmd, void *dconf, const char *line)
 {
     ac_origin_e origin;
     ac_settings_t *set = settings_of(cmd, &origin);
+    const char *arg, *err = take_last(&arg, cmd, line);
 
     (void)dconf;
+    if (err) {
+        return err;
+    }
     set->arguments.v = arg;
     set->arguments.origin = origin;
     return NULL;
 }
 
-static const char *set_environment(cmd_parms *cmd, void *dconf, const char *name,
-                                   const char *value)
+static const char *set_environment(cmd_parms *cmd, void *dconf, const char *line)
 {
     ac_origin_e origin;
     ac_settings_t *set = settings_of(cmd, &origin);
-    const char *err = ac_value_env_name(name, cmd->pool);
+    const char *name = ap_getword_conf(cmd->pool, &line), *value;
+    const char *err = take_last(&value, cmd, line);
     ac_env_var_t *vars = (ac_env_var_t *)set->environment.v->elts, *var = NULL;
     int i;
 
     (void)dconf;
+    if (!err) {
+        err = named(cmd, ac_value_env_name(name, cmd->pool));
+    }
     if (err) {
-        return named(cmd, err);
+        return err;
     }
     for (i = 0; i < set->environment.v->nelts && !var; ++i) {
         var = strcmp(vars[i].name, name) ? NULL : &vars[i];
@@ -457,10 +477,10 @@ const command_rec ac_conf_commands[] = {
     AP_INIT_TAKE1("AppCoreHostingModel", set_hosting_model, (void *)&hosting_model,
                   RSRC_CONF, "OutOfProcess or InProcess"),
     STRING("AppCoreProcessPath", process_path, "the program to run"),
-    AP_INIT_TAKE1("AppCoreArguments", set_arguments, NULL, RSRC_CONF,
-                  "its arguments, in one string"),
-    AP_INIT_TAKE2("AppCoreEnvironmentVariable", set_environment, NULL, RSRC_CONF,
-                  "a name and a value"),
+    AP_INIT_RAW_ARGS("AppCoreArguments", set_arguments, NULL, RSRC_CONF,
+                     "one word, the program's arguments"),
+    AP_INIT_RAW_ARGS("AppCoreEnvironmentVariable", set_environment, NULL, RSRC_CONF,
+                     "two words, a name and a value"),
     AP_INIT_TAKE1("AppCoreEnvironmentFile", set_environment_file,
                   (void *)MEMBER(environment_file), RSRC_CONF,
                   "a file of NAME=VALUE lines, for secrets"),

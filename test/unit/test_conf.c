@@ -98,11 +98,11 @@ static const bad_t bad[] = {
     { ac_value_time, &waiting, "30 s", "a time from" },
     { ac_value_time, &waiting, "s", "a time from" },
     { ac_value_time, &waiting, "9223372036854775807h", "a time from" },
-    { ac_value_size, &volume, "0", "must be a size from 1 to 1G such as 64K or 10M, or Off" },
+    { ac_value_size, &volume, "0", "a size from 1 to 1G such as 64K or 10M, or Off" },
     { ac_value_size, &volume, "2G", "a size from" },
     { ac_value_size, &volume, "10X", "a size from" },
     { ac_value_size, &volume, "-5K", "a size from" },
-    { ac_value_share, &workers, "0", "a number from 1 to 65535 or a share from 1% to 100%" },
+    { ac_value_share, &workers, "0", "from 1 to 65535 or a share from 1% to 100%" },
     { ac_value_share, &workers, "0%", "a share from 1% to 100%" },
     { ac_value_share, &workers, "101%", "a share from 1% to 100%" },
     { ac_value_share, &workers, "65536", "a number from 1 to 65535" },
@@ -143,15 +143,16 @@ END_TEST
 
 START_TEST(limits_are_checked)
 {
-    static const char *const wrong[] = { "", ":", "1:", ":1", "2:1", "unlimited:5", "1K",
-                                         "1:2:3", "-1", "many" };
+    static const char *const wrong[] = { "", ":", "1:", ":1", "2:1", "unlimited:5",
+                                         "1K", "1:2:3", "-1", "many" };
     apr_int64_t pair[2] = { 5, 6 };
     const char *err;
     size_t i;
 
     for (i = 0; i < sizeof(wrong) / sizeof(wrong[0]); ++i) {
         err = ac_value_rlimit(pair, wrong[i], AC_UNIT_COUNT, pool);
-        ck_assert_msg(err && strstr(err, "SOFT"), "%s: %s", wrong[i], err ? err : "taken");
+        ck_assert_msg(err && strstr(err, "SOFT"), "%s: %s", wrong[i],
+                      err ? err : "taken");
         ck_assert(pair[0] == 5 && pair[1] == 6);
     }
 }
@@ -161,8 +162,8 @@ START_TEST(addresses_and_networks)
 {
     static const char *const right[] = { "127.0.0.1", "10.0.0.0/8", "::1", "fd00::/8",
                                          "192.168.0.0/255.255.0.0" };
-    static const char *const wrong[] = { "", "localhost", "10.0.0.0/33", "10.0.0.0/", "/8",
-                                         "1.2.3.4.5", "10.0.0.0/x", "unix:/x" };
+    static const char *const wrong[] = { "", "localhost", "10.0.0.0/33", "10.0.0.0/",
+                                         "/8", "1.2.3.4.5", "10.0.0.0/x", "unix:/x" };
     apr_ipsubnet_t *net;
     size_t i;
 

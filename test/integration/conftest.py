@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of mod_appcore; see LICENSE.
+"""One httpd per test module, and what has to hold after every test: no complaint in
+the error log that the test did not announce, the processes that there should be, no
+zombie, no descriptor more than before, no core file."""
+
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import env as environment  # noqa: E402
+from processes import wait_for  # noqa: E402
+
+HELPERS = ("httpd", "keeper", "manager", "relay")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "mpm: runs on every multi-processing module")
+    config.addinivalue_line("markers", "root: needs to be run as root")
+
+
+def pytest_collection_modifyitems(items):
+    if not environment.AS_ROOT:
+        for item in items:
+            if item.get_closest_marker("root"):
+                item.add_marker(pytest.mark.skip(reason="needs root"))
+
+
+@pytest.fixture(scope="module")
+def env(request):
+    """The module's own httpd, not yet started. AS_USER in the module chooses whom it
+    is started by."""
+    made = environment.Env(getattr(request.module, "AS_USER", None))
+    yield made
+    made.destroy()
+
+
+def settled(made):
+    """Nothing on its way in or out: all helpers there, as many processes of an app as
+    configured (`made.expected`: folder -> number, default one at most)."""
+    if not made.keeper():
+        return not made.app_processes()
+    if not (made.helper("manager") and made.helper("relay")) or made.zombies():
+        return False
+    folders = [os.path.join(made.path("apps"), n) for n in os.listdir(made.path("apps"))]
+    limits = getattr(made, "expected", {})
+    return all(len(made.app_processes(f)) <= limits.get(f, 1) for f in folders)
+
+
+def count_all(made):
+    counts = made.descriptors()
+    return {name: sum(counts[name].values()) if counts[name] else None
+            for name in HELPERS}
+
+
+def compare_descriptors(made, before):
+    """Processes of ours hold no more than before, if there are as many apps."""
+    def unchanged():
+        return made.apps_before != len(made.app_processes()) \
+            or made.pids_before != [made.keeper(), made.helper("manager"),
+                                    made.helper("relay")] \
+            or all(n is None or n <= (before[k] or 0) for k, n in count_all(made).items())
+    try:
+        wait_for(unchanged, 5)
+    except AssertionError:
+        pytest.fail(f"descriptors before: {before}, after: {made.descriptors()}")
+
+
+@pytest.fixture(autouse=True)
+def tidy(request):
+    if "env" not in request.fixturenames:
+        yield
+        return
+    # The server of the module starts first, so that its start is not this test's.
+    for name in ("httpd", "env"):
+        if name in request.fixturenames:
+            made = request.getfixturevalue(name)
+            break
+    made.begin_test()
+    running = bool(made.httpd_pid())
+    if running:
+        made.apps_before = len(made.app_processes())
+        made.pids_before = [made.keeper(), made.helper("manager"), made.helper("relay")]
+        before = count_all(made)
+    yield
+    if made.httpd_pid():
+        wait_for(lambda: settled(made), 15,
+                 f"the expected set of processes (now {made.describe()})")
+        if running:
+            compare_descriptors(made, before)
+    bad = made.bad_lines()
+    assert not bad, "unexpected in the error log:\n" + "\n".join(bad)
+    cores = os.listdir(made.path("core"))
+    assert not cores, f"core files: {cores}"

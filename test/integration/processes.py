@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of mod_appcore; see LICENSE.
+"""What /proc says about httpd and ours."""
+
+import os
+import time
+
+
+class Process:
+    def __init__(self, pid):
+        with open(f"/proc/{pid}/stat", encoding="latin-1") as f:
+            text = f.read()
+        name, rest = text[text.index("(") + 1:].rsplit(")", 1)
+        fields = rest.split()
+        self.pid, self.name, self.state = pid, name, fields[0]
+        self.ppid, self.pgid, self.sid = (int(n) for n in fields[1:4])
+
+    def __repr__(self):
+        return f"{self.pid} ({self.name}, {self.state}, parent {self.ppid})"
+
+
+def everything():
+    found = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                found[int(name)] = Process(int(name))
+            except (FileNotFoundError, ProcessLookupError):
+                pass
+    return found
+
+
+def children(pid, processes=None):
+    return [p for p in (processes or everything()).values() if p.ppid == pid]
+
+
+def descendants(pid, processes=None):
+    processes = processes or everything()
+    found, todo = [], [pid]
+    while todo:
+        kids = children(todo.pop(), processes)
+        found += kids
+        todo += [p.pid for p in kids]
+    return found
+
+
+def link(pid, name):
+    try:
+        return os.readlink(f"/proc/{pid}/{name}")
+    except OSError:
+        return ""
+
+
+def read(pid, name):
+    try:
+        with open(f"/proc/{pid}/{name}", "rb") as f:
+            return f.read()
+    except OSError:
+        return b""
+
+
+def alive(pid):
+    try:
+        return Process(pid).state != "Z"
+    except OSError:
+        return False
+
+
+def descriptors(pid):
+    """Number of descriptors by what they are; None when the process is gone."""
+    counts = {}
+    try:
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            kind = link(pid, "fd/" + fd).split(":")[0]
+            counts[kind] = counts.get(kind, 0) + 1
+    except OSError:
+        return None
+    return counts
+
+
+def mentioning(text):
+    """Processes whose folder, program, command line or environment names it."""
+    wanted, me = text.encode(), os.getpid()
+    return [p for p in everything().values() if p.pid != me and p.state != "Z" and (
+        text in link(p.pid, "cwd") or text in link(p.pid, "exe")
+        or wanted in read(p.pid, "cmdline") or wanted in read(p.pid, "environ"))]
+
+
+def wait_for(condition, timeout=10.0, what="the condition"):
+    """The condition's first true value."""
+    end = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"{what} did not come true within {timeout} s")
+        time.sleep(0.01)
