@@ -59,7 +59,7 @@ struct ac_board_t {
     proc_entry_t procs[AC_BOARD_PROCS];
 };
 
-_Static_assert((AC_BOARD_APPS & (AC_BOARD_APPS - 1)) == 0, "probing needs a power of two");
+_Static_assert((AC_BOARD_APPS & (AC_BOARD_APPS - 1)) == 0, "probing wraps by a mask");
 _Static_assert(AC_BOARD_PROCS <= AC_BOARD_NO_PROC, "slots hold 16-bit indices");
 _Static_assert(offsetof(ac_board_app_t, id) == 0, "word 0 is the id");
 _Static_assert(offsetof(ac_board_proc_t, app_id) == 0, "word 0 is the id");
@@ -258,8 +258,9 @@ apr_time_t ac_board_alive(const ac_board_t *board)
 static int is_removed(ac_board_t *board, unsigned index)
 {
     ac_board_app_t app;
+    app_entry_t *entry = &board->apps[index];
 
-    return entry_read(&board->apps[index].seq, board->apps[index].words, &app, sizeof(app))
+    return entry_read(&entry->seq, entry->words, &app, sizeof(app))
            && app.state == AC_APP_REMOVED;
 }
 
@@ -338,6 +339,6 @@ void ac_board_touch(ac_board_t *board)
 void ac_board_socket_path(char *buf, apr_size_t size, const char *runtime_dir,
                           uint64_t app_id, uint32_t slot, uint32_t generation)
 {
-    apr_snprintf(buf, size, "%s/s/%016" APR_UINT64_T_HEX_FMT ".%u.%u", runtime_dir, app_id,
-                 slot, generation);
+    apr_snprintf(buf, size, "%s/s/%016" APR_UINT64_T_HEX_FMT ".%u.%u", runtime_dir,
+                 app_id, slot, generation);
 }

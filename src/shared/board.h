@@ -75,7 +75,9 @@ typedef struct ac_board_app_t {
     ac_board_facts_t facts;
 } ac_board_app_t;
 
-typedef enum ac_address_e { AC_ADDRESS_NONE = 0, AC_ADDRESS_SOCKET, AC_ADDRESS_TCP } ac_address_e;
+typedef enum ac_address_e {
+    AC_ADDRESS_NONE = 0, AC_ADDRESS_SOCKET, AC_ADDRESS_TCP
+} ac_address_e;
 
 typedef struct ac_board_proc_t {
     uint64_t app_id;                /* 0: free */

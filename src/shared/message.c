@@ -13,7 +13,8 @@
 /* Room for the descriptors of one message and the sender's credentials. */
 typedef union control_t {
     struct cmsghdr align;
-    char bytes[CMSG_SPACE(AC_MESSAGE_FDS * sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
+    char bytes[CMSG_SPACE(AC_MESSAGE_FDS * sizeof(int))
+               + CMSG_SPACE(sizeof(struct ucred))];
 } control_t;
 
 typedef struct ancillary_t {

@@ -47,8 +47,8 @@ typedef enum ac_message_e {
     AC_MSG_LOOK,            /* u64 tag, u64 app id, bytes look request */
     AC_MSG_LISTEN,          /* u64 tag, u64 app id, u32 slot, u32 gen, u32 reach (FD or
                                PATH), u64 tag whose listener is inherited or 0 */
-    AC_MSG_SPAWN,           /* u64 tag, u64 app id, u32 slot, u32 gen, u32 reach, u32 proc,
-                               strings argv, strings env, log target */
+    AC_MSG_SPAWN,           /* u64 tag, u64 app id, u32 slot, u32 gen, u32 reach,
+                               u32 proc, strings argv, strings env, log target */
     AC_MSG_SIGNAL,          /* u64 tag, u32 signal, u8 whole group */
     AC_MSG_NOTE,            /* u64 tag, bytes (at most AC_NOTE_MAX): manager's state of
                                it, for a successor */
@@ -77,7 +77,7 @@ typedef enum ac_message_e {
     AC_MSG_LINE,            /* u32 log index, u32 level, str app, u32 pid, str text */
     AC_MSG_CAPTURE,         /* u64 tag: what did the process print at its start? */
     /* relay -> manager */
-    AC_MSG_CAPTURED         /* u64 tag, bytes: at most AC_CAPTURE_MAX, valid UTF-8 not assured */
+    AC_MSG_CAPTURED         /* u64 tag, bytes: at most AC_CAPTURE_MAX, any bytes */
 } ac_message_e;
 
 #define AC_CAPTURE_MAX 30000
@@ -92,7 +92,9 @@ typedef struct ac_log_target_t {
     uint32_t keep;
 } ac_log_target_t;
 
-typedef enum ac_log_mode_e { AC_LOG_ERRORLOG = 0, AC_LOG_FILE, AC_LOG_PROGRAM, AC_LOG_NONE } ac_log_mode_e;
+typedef enum ac_log_mode_e {
+    AC_LOG_ERRORLOG = 0, AC_LOG_FILE, AC_LOG_PROGRAM, AC_LOG_NONE
+} ac_log_mode_e;
 
 void ac_log_target_put(ac_wire_writer_t *w, const ac_log_target_t *target);
 void ac_log_target_get(ac_wire_reader_t *r, ac_log_target_t *target, apr_pool_t *p);

@@ -110,13 +110,14 @@ static _Atomic uint32_t *total_of(ac_rows_t *rows, unsigned share)
 
 static void page_release(ac_rows_t *rows, int row, unsigned first)
 {
+    _Atomic uint32_t *shares = rows->shares[row];
     unsigned share;
 
     for (share = first; share < first + SHARES_PER_PAGE; ++share) {
-        uint32_t n = atomic_load_explicit(&rows->shares[row][share], memory_order_relaxed);
+        uint32_t n = atomic_load_explicit(&shares[share], memory_order_relaxed);
 
         if (n) {
-            atomic_store(&rows->shares[row][share], 0);
+            atomic_store(&shares[share], 0);
             subtract(total_of(rows, share), n);
         }
     }

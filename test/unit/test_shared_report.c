@@ -15,7 +15,7 @@ static char dir[] = "/tmp/appcore-report-XXXXXX";
 
 static void make_dir(void)
 {
-    strcpy(dir + strlen(dir) - 6, "XXXXXX");
+    memcpy(dir + strlen(dir) - 6, "XXXXXX", 6);
     ck_assert_ptr_nonnull(mkdtemp(dir));
     ck_assert_int_eq(mkdir(apr_pstrcat(p, dir, "/r", NULL), 0700), 0);
 }

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#ifndef AC_KEEPER_HELPER_H
+#define AC_KEEPER_HELPER_H
+
+/* Short-lived children with an app's identity, and log programs.
+ *
+ * A helper does one job and ends; its answer goes to who asked when it ended or,
+ * for a look, straight through a pipe. Each has a time limit but log programs,
+ * which end with their process. */
+
+#include "keeper/listen.h"
+#include "keeper/process.h"
+
+/* Looks at the folder of the app; answers LOOKED. */
+void ac_helper_look(ac_keeper_t *k, uint64_t tag, uint64_t app_id, const void *request,
+                    apr_size_t len);
+/* Makes the folder for the instance's socket; answers LISTENING. */
+void ac_helper_folder(ac_keeper_t *k, ac_kproc_t *proc);
+/* The next log file or program of the instance; answers LOG_FILE. */
+void ac_helper_open_log(ac_keeper_t *k, uint64_t tag, const char *stamp);
+
+int ac_helper_owns(const ac_keeper_t *k, pid_t pid);
+/* The instance is gone: its log program may end. */
+void ac_helper_orphan(ac_keeper_t *k, uint64_t tag);
+void ac_helper_tick(ac_keeper_t *k, apr_time_t now);
+/* SIGKILL for all that answer somebody; log programs read to the end. */
+void ac_helper_stop_all(ac_keeper_t *k);
+
+struct ac_helper_t {
+    ac_helper_t *next;
+    pid_t pid;
+    ac_kwatch_t pidfd;
+    int link;                   /* what it has to tell; -1 */
+    uint64_t tag;
+    apr_time_t kill_at;
+    void (*done)(ac_keeper_t *k, ac_helper_t *helper, int wait_status);
+};
+
+#endif

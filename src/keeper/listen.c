@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#include "keeper/listen.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "keeper/runtime.h"
+
+#define BACKLOG 1024
+#define NAME_SIZE 64
+#define NEW_NAME ".new"
+
+static void name_of(char *name, const ac_kproc_t *proc)
+{
+    snprintf(name, NAME_SIZE, "%016llx.%u.%u", (unsigned long long)proc->is.app_id,
+             proc->is.slot, proc->is.generation);
+}
+
+/* httpd's group may connect. s/ cannot be written by anybody else, so what the
+ * name means does not change under us. */
+static apr_status_t admit(ac_keeper_t *k, const char *name, uid_t owner)
+{
+    if (geteuid() == 0
+        && fchownat(k->sockets_fd, name, owner, k->config->server_gid,
+                    AT_SYMLINK_NOFOLLOW) < 0) {
+        return errno;
+    }
+    return fchmodat(k->sockets_fd, name, 0660, 0) < 0 ? errno : APR_SUCCESS;
+}
+
+/* Under its final name it can be connected to: whoever sees it is let in. */
+apr_status_t ac_listen_open(ac_keeper_t *k, ac_kproc_t *proc)
+{
+    struct sockaddr_un addr = { .sun_family = AF_UNIX };
+    char name[NAME_SIZE];
+    apr_status_t rv = APR_SUCCESS;
+    int fd;
+
+    if (snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/s/" NEW_NAME,
+                 k->config->runtime_dir) >= (int)sizeof(addr.sun_path)) {
+        return ENAMETOOLONG;
+    }
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return errno;
+    }
+    unlinkat(k->sockets_fd, NEW_NAME, 0);
+    if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(fd, BACKLOG) < 0) {
+        rv = errno;
+    }
+    if (rv == APR_SUCCESS) {
+        rv = admit(k, NEW_NAME, geteuid());
+    }
+    name_of(name, proc);
+    if (rv == APR_SUCCESS && renameat(k->sockets_fd, NEW_NAME, k->sockets_fd, name) < 0) {
+        rv = errno;
+    }
+    if (rv != APR_SUCCESS) {
+        close(fd);
+        return rv;
+    }
+    proc->listener = fd;
+    proc->has_path = 1;
+    return APR_SUCCESS;
+}
+
+apr_status_t ac_listen_inherit(ac_keeper_t *k, ac_kproc_t *from, ac_kproc_t *proc)
+{
+    char old[NAME_SIZE], name[NAME_SIZE];
+
+    if (from->listener < 0 || from->is.app_id != proc->is.app_id) {
+        return ENOENT;
+    }
+    if (from->is.state != AC_PROCESS_EXITED && from->is.pid) {
+        return EBUSY;
+    }
+    name_of(old, from);
+    name_of(name, proc);
+    if (renameat(k->sockets_fd, old, k->sockets_fd, name) < 0) {
+        return errno;
+    }
+    proc->listener = from->listener;
+    proc->has_path = 1;
+    from->listener = -1;
+    from->has_path = 0;
+    return APR_SUCCESS;
+}
+
+apr_status_t ac_listen_make_folder(ac_keeper_t *k, const ac_kproc_t *proc, uid_t uid)
+{
+    char name[NAME_SIZE];
+    apr_status_t rv = APR_SUCCESS;
+    int fd;
+
+    name_of(name, proc);
+    if (mkdirat(k->private_fd, name, 0700) < 0) {
+        return errno;
+    }
+    fd = openat(k->private_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || fchmod(fd, 0750) < 0
+        || (geteuid() == 0 && fchown(fd, uid, k->config->server_gid) < 0)) {
+        rv = errno;
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return rv;
+}
+
+static int is_socket_of(int at, const char *name, uid_t uid)
+{
+    struct stat st;
+
+    return fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISSOCK(st.st_mode)
+           && st.st_uid == uid;
+}
+
+/* The app owns the folder and may swap the file at any moment, so what counts is
+ * the second check, in a folder where it cannot. */
+static apr_status_t move_socket(ac_keeper_t *k, int folder, const char *name, uid_t uid)
+{
+    apr_status_t rv;
+
+    if (!is_socket_of(folder, "app.sock", uid)) {
+        return errno == ENOENT ? ENOENT : EPERM;
+    }
+    if (renameat(folder, "app.sock", k->sockets_fd, NEW_NAME) < 0) {
+        return errno;
+    }
+    rv = is_socket_of(k->sockets_fd, NEW_NAME, uid) ? admit(k, NEW_NAME, uid) : EPERM;
+    if (rv == APR_SUCCESS && renameat(k->sockets_fd, NEW_NAME, k->sockets_fd, name) < 0) {
+        rv = errno;
+    }
+    if (rv != APR_SUCCESS) {
+        unlinkat(k->sockets_fd, NEW_NAME, 0);
+    }
+    return rv;
+}
+
+apr_status_t ac_listen_take_path(ac_keeper_t *k, ac_kproc_t *proc)
+{
+    char name[NAME_SIZE];
+    struct stat st;
+    apr_status_t rv;
+    int folder;
+
+    name_of(name, proc);
+    folder = openat(k->private_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (folder < 0) {
+        return errno;
+    }
+    rv = fstat(folder, &st) < 0 ? errno : move_socket(k, folder, name, st.st_uid);
+    close(folder);
+    proc->has_path |= rv == APR_SUCCESS;
+    return rv;
+}
+
+void ac_listen_drop(ac_keeper_t *k, ac_kproc_t *proc)
+{
+    char name[NAME_SIZE];
+
+    name_of(name, proc);
+    if (proc->listener >= 0) {
+        close(proc->listener);
+        proc->listener = -1;
+    }
+    if (proc->has_path) {
+        unlinkat(k->sockets_fd, name, 0);
+        proc->has_path = 0;
+    }
+    if (proc->has_folder) {
+        ac_runtime_remove_private(k, name);
+        proc->has_folder = 0;
+    }
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#ifndef AC_KEEPER_PROCESS_H
+#define AC_KEEPER_PROCESS_H
+
+/* Process instances: from LISTEN or SPAWN until they ended, were forgotten by
+ * the manager, and left nothing behind.
+ *
+ * A main process that ended stays a zombie until its session is empty or was
+ * killed: so its number, which names the group, cannot mean anybody else. */
+
+#include "keeper/state.h"
+
+struct ac_kproc_t {
+    ac_kproc_t *next;
+    apr_pool_t *p;
+    ac_process_t is;            /* note is malloc'd */
+    ac_kwatch_t pidfd;          /* of the main process */
+    ac_kwatch_t status;         /* its way up to exec */
+    int listener;
+    int out;                    /* reading ends of its output */
+    int err;
+    ac_log_target_t log;
+    apr_interval_time_t shutdown_limit;
+    apr_time_t kill_at;         /* SIGKILL for all of it */
+    apr_time_t linger_at;       /* it ended; the relay may ask for its log till then */
+    int ledger;
+    int orphans;                /* seen by the last sweep */
+    unsigned leaving:1;         /* the main process ended, its session may not have */
+    unsigned forgotten:1;
+    unsigned has_path:1;        /* in s/ */
+    unsigned has_folder:1;      /* in p/ */
+};
+
+typedef struct ac_spawn_request_t {
+    uint64_t tag;
+    uint64_t app_id;
+    uint32_t slot;
+    uint32_t generation;
+    uint32_t reach;
+    uint32_t proc;
+    const char **argv;
+    const char **env;
+    ac_log_target_t log;
+} ac_spawn_request_t;
+
+ac_kproc_t *ac_kproc_find(ac_keeper_t *k, uint64_t tag);
+/* Also one that the manager has forgotten. */
+ac_kproc_t *ac_kproc_find_any(ac_keeper_t *k, uint64_t tag);
+/* NULL when the table is full. */
+ac_kproc_t *ac_kproc_create(ac_keeper_t *k, uint64_t tag, uint64_t app_id);
+/* Runs it; answers the manager. */
+void ac_kproc_spawn(ac_keeper_t *k, const ac_spawn_request_t *req);
+void ac_kproc_signal(ac_kproc_t *proc, int sig, int group);
+void ac_kproc_note(ac_kproc_t *proc, const void *note, apr_size_t len);
+void ac_kproc_forget(ac_keeper_t *k, ac_kproc_t *proc);
+
+/* To the manager and relay at their start, and after a CONFIG. */
+void ac_kproc_hand_over(ac_keeper_t *k, ac_service_t *to);
+void ac_kproc_retarget(ac_keeper_t *k);
+
+/* SIGTERM now, SIGKILL at each one's limit. */
+void ac_kproc_stop_all(ac_keeper_t *k);
+/* Reaps orphans, ends sessions whose main process ended, kills strays; 1 if
+ * anything of an app is left. */
+int ac_kproc_sweep(ac_keeper_t *k);
+void ac_kproc_tick(ac_keeper_t *k, apr_time_t now);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#ifndef AC_KEEPER_RUNTIME_H
+#define AC_KEEPER_RUNTIME_H
+
+/* The runtime dir and the ledger in it.
+ *
+ * Folders are made with their final owner and mode, and a runtime dir that
+ * belongs to somebody else is refused. What a former keeper left is removed.
+ * The ledger, keeper.pids, lists the sessions of running apps for the case that
+ * the keeper is killed: the next one ends what it finds there before it starts
+ * anything. */
+
+#include "keeper/state.h"
+
+/* Opens everything; blocks up to a second and a half for leftovers to end. */
+apr_status_t ac_runtime_open(ac_keeper_t *k);
+/* Removes sockets and ledger; the folders stay. */
+void ac_runtime_close(ac_keeper_t *k);
+
+/* A folder in p/ that an app wrote to: its files, then itself. */
+void ac_runtime_remove_private(ac_keeper_t *k, const char *name);
+
+/* The entry of a session, -1 if there is no room; and its end. */
+int ac_ledger_add(ac_keeper_t *k, pid_t pid, uid_t uid);
+void ac_ledger_remove(ac_keeper_t *k, int entry);
+
+/* Real uid of a process, or -1; zombies have one too. */
+int64_t ac_process_uid(pid_t pid);
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#ifndef AC_KEEPER_SPAWN_H
+#define AC_KEEPER_SPAWN_H
+
+/* Running a program of an app.
+ *
+ * The keeper forks and goes on; everything that may fail or wait happens in the
+ * child. Its way up to exec is told through a close-on-exec pipe: an end without
+ * bytes means that the program runs, an ac_result_t says what went wrong. */
+
+#include <sys/types.h>
+#include <apr_errno.h>
+#include "base/result.h"
+#include "keeper/config.h"
+
+typedef struct ac_spawn_t {
+    const ac_keeper_app_t *app;
+    const char **argv;          /* NULL-terminated */
+    const char **env;           /* "LISTEN_PID=" is completed */
+    int in;                     /* -1: /dev/null, here and in the next two */
+    int out;
+    int err;
+    int listener;               /* becomes descriptor 3; -1: none */
+} ac_spawn_t;
+
+/* On success *pstatus is the reading end of that pipe, non-blocking. */
+apr_status_t ac_spawn(pid_t *ppid, int *pstatus, const ac_spawn_t *what);
+
+/* APR_EAGAIN: the child is on its way; APR_SUCCESS: *res says how it went. */
+apr_status_t ac_spawn_status(int status_fd, ac_result_t *res);
+
+/* In a fresh child: default signals, empty mask. */
+void ac_spawn_reset_signals(void);
+/* In a fresh child: only /dev/null as 0, 1, 2 and `fd` (which may be -1) as 3. */
+void ac_spawn_keep_one(int fd);
+
+#endif
