@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#include "manager/breaker.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+/* ac_backoff_delay() doubles from 250 ms at two failures. A closed breaker stops
+ * growing at about 4 s: with longer pauses an app that fails at once could never
+ * exceed the default of 10 failures in a minute, and its visitors would wait in
+ * vain. An open one begins at about 8 s. */
+#define CLOSED_STREAK_MAX 6
+#define OPEN_STREAK_MIN 7
+#define REFUSED_PAUSE apr_time_from_sec(1)
+
+static void forget_old(ac_breaker_t *b, apr_time_t now)
+{
+    unsigned old = 0;
+
+    while (old < b->n && b->times[old] <= now - AC_BREAKER_WINDOW) {
+        ++old;
+    }
+    memmove(b->times, b->times + old, (b->n - old) * sizeof(*b->times));
+    b->n -= old;
+}
+
+static void remember(ac_breaker_t *b, apr_time_t now)
+{
+    if (!b->times) {
+        b->times = calloc(AC_BREAKER_LIMIT_MAX + 1, sizeof(*b->times));
+    }
+    if (!b->times) {
+        return;
+    }
+    forget_old(b, now);
+    if (b->n > AC_BREAKER_LIMIT_MAX) {
+        memmove(b->times, b->times + 1, --b->n * sizeof(*b->times));
+    }
+    b->times[b->n++] = now;
+}
+
+apr_interval_time_t ac_breaker_fail(ac_breaker_t *b, unsigned limit, apr_time_t now,
+                                    uint32_t random)
+{
+    unsigned streak = ++b->streak;
+
+    remember(b, now);
+    if (b->n > limit) {
+        b->open = 1;
+    }
+    if (b->open && streak < OPEN_STREAK_MIN) {
+        streak = OPEN_STREAK_MIN;
+    }
+    else if (!b->open && streak > CLOSED_STREAK_MAX) {
+        streak = CLOSED_STREAK_MAX;
+    }
+    return ac_backoff_delay(streak, random);
+}
+
+apr_interval_time_t ac_breaker_refuse(ac_breaker_t *b, uint32_t random)
+{
+    apr_interval_time_t delay;
+
+    ++b->streak;
+    delay = ac_backoff_delay(b->streak < CLOSED_STREAK_MAX ? b->streak
+                             : CLOSED_STREAK_MAX, random);
+    return delay < REFUSED_PAUSE ? REFUSED_PAUSE : delay;
+}
+
+int ac_breaker_succeed(ac_breaker_t *b)
+{
+    int closed = b->open;
+
+    if (closed) {
+        b->open = 0;
+        b->n = 0;
+    }
+    return closed;
+}
+
+void ac_breaker_stable(ac_breaker_t *b)
+{
+    b->streak = 0;
+}
+
+void ac_breaker_reset(ac_breaker_t *b)
+{
+    free(b->times);
+    memset(b, 0, sizeof(*b));
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+/* httpd's children: one entry per row. A child introduces itself with its row
+ * and an eventfd; the kernel vouches for its pid, a pidfd tells of its end, and
+ * then what it had counted is given back. */
+
+#include "manager/loop.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define WAKES_PER_EVENT 64
+
+struct ac_child_t {
+    ac_child_t *next;
+    ac_watch_t end;             /* pidfd */
+    int eventfd;
+    int row;
+    uint32_t pid;
+};
+
+static void child_drop(ac_manager_t *m, ac_child_t *child)
+{
+    ac_child_t **at = &m->children;
+
+    while (*at != child) {
+        at = &(*at)->next;
+    }
+    *at = child->next;
+    ac_watch_close(m, &child->end);
+    close(child->eventfd);
+    free(child);
+}
+
+static void child_ended(ac_manager_t *m, ac_watch_t *w)
+{
+    ac_child_t *child = w->baton;
+
+    ac_rows_release(m->rows, child->row);
+    child_drop(m, child);
+}
+
+static ac_child_t *find_row(ac_manager_t *m, int row)
+{
+    ac_child_t *child = m->children;
+
+    while (child && child->row != row) {
+        child = child->next;
+    }
+    return child;
+}
+
+/* Any other kind of descriptor could make a write block. */
+static int is_eventfd(int fd)
+{
+    char name[64], path[64];
+    ssize_t n;
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    n = readlink(path, name, sizeof(name) - 1);
+    if (n <= 0) {
+        return 0;
+    }
+    name[n] = '\0';
+    return strcmp(name, "anon_inode:[eventfd]") == 0
+           && fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) == 0;
+}
+
+static void child_add(ac_manager_t *m, int row, uint32_t pid, int eventfd)
+{
+    int end = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+    ac_child_t *child = end >= 0 ? calloc(1, sizeof(*child)) : NULL;
+
+    if (!child) {
+        /* It is gone already, or we are out of everything. */
+        if (end >= 0) {
+            close(end);
+        }
+        else {
+            ac_rows_release(m->rows, row);
+        }
+        close(eventfd);
+        return;
+    }
+    child->row = row;
+    child->pid = pid;
+    child->eventfd = eventfd;
+    child->end.ready = child_ended;
+    child->end.baton = child;
+    child->next = m->children;
+    m->children = child;
+    ac_watch_open(m, &child->end, end);
+}
+
+static void on_hello(ac_manager_t *m, const ac_wake_t *wake, uint32_t pid, int fd)
+{
+    int row = wake->value < AC_ROWS ? (int)wake->value : -1;
+    ac_child_t *known = row >= 0 ? find_row(m, row) : NULL;
+
+    if (fd < 0) {
+        return;
+    }
+    if (row < 0 || !pid || ac_rows_pid(m->rows, row) != pid || !is_eventfd(fd)
+        || (known && known->pid == pid)) {
+        close(fd);
+        return;
+    }
+    if (known) {
+        child_drop(m, known);
+    }
+    child_add(m, row, pid, fd);
+}
+
+static void on_wake(ac_manager_t *m, const ac_wake_t *wake, uint32_t pid, int fd)
+{
+    ac_sup_app_t *app;
+
+    if (wake->version == AC_PROTOCOL && wake->what == AC_WAKE_HELLO) {
+        on_hello(m, wake, pid, fd);
+        return;
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (wake->version == AC_PROTOCOL && wake->what == AC_WAKE_APP) {
+        app = ac_sup_find(m->sup, wake->value);
+        if (app) {
+            ac_sup_wake(app);
+        }
+    }
+}
+
+void ac_children_read(ac_manager_t *m, ac_watch_t *w)
+{
+    int i;
+
+    for (i = 0; i < WAKES_PER_EVENT; ++i) {
+        ac_wake_t wake;
+        uint32_t pid = 0;
+        int fd = -1;
+
+        if (ac_wake_receive(w->fd, &wake, &pid, &fd) != APR_SUCCESS) {
+            return;
+        }
+        on_wake(m, &wake, pid, fd);
+        ac_perform_all(m);
+    }
+}
+
+/* A counter that is full has not been read: that child will look anyway. */
+void ac_children_wake(ac_manager_t *m)
+{
+    static const uint64_t one = 1;
+    ac_child_t *child;
+
+    for (child = m->children; child; child = child->next) {
+        if (write(child->eventfd, &one, sizeof(one)) < 0) {
+            continue;
+        }
+    }
+}

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+/* Having an app's folder looked at, by a process of the keeper that has the
+ * app's identity; its answer comes through a pipe and is not trusted. */
+
+#include "spec/look.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <apr_strings.h>
+
+#include "manager/loop.h"
+
+#define CHUNK 8192
+
+/* What the look is told passes through a process of the app's user; secrets it
+ * does not need. */
+static ac_settings_t *without_secrets(const ac_settings_t *set, apr_pool_t *p)
+{
+    ac_settings_t *copy = apr_pmemdup(p, set, sizeof(*set));
+    const apr_array_header_t *all = set->environment.v;
+    int i;
+
+    copy->environment.v = apr_array_make(p, all->nelts, sizeof(ac_env_var_t));
+    for (i = 0; i < all->nelts; ++i) {
+        const ac_env_var_t *var = &APR_ARRAY_IDX(all, i, const ac_env_var_t);
+
+        if (!var->secret) {
+            APR_ARRAY_PUSH(copy->environment.v, ac_env_var_t) = *var;
+        }
+    }
+    return copy;
+}
+
+void ac_look_start(ac_home_t *home)
+{
+    ac_manager_t *m = home->m;
+    ac_look_request_t req = { home->spec->folder, home->spec->prefix, home->spec->name,
+                              without_secrets(home->spec->set, m->ptemp) };
+    ac_wire_writer_t bytes, w;
+
+    ac_look_cancel(home);
+    home->look_tag = ++m->next_look;
+    ac_wire_writer_init(&bytes, AC_MESSAGE_MAX, m->ptemp);
+    ac_look_request_put(&bytes, &req);
+    ac_talk_begin(m, &w, AC_MSG_LOOK, home->look_tag);
+    ac_wire_put_u64(&w, home->app->id);
+    ac_wire_put_bytes(&w, bytes.data, bytes.len);
+    if (bytes.status == APR_SUCCESS && w.status == APR_SUCCESS) {
+        ac_talk_keeper(m, &w);
+    }
+    else {
+        ac_look_opened(m, home->look_tag, -1);
+    }
+}
+
+void ac_look_cancel(ac_home_t *home)
+{
+    ac_watch_close(home->m, &home->look);
+    free(home->look_data);
+    home->look_data = NULL;
+    home->look_len = 0;
+    home->look_tag = 0;
+}
+
+void ac_look_drop(ac_home_t *home)
+{
+    if (home->p) {
+        apr_pool_destroy(home->p);
+    }
+    home->p = NULL;
+    home->launch = NULL;
+    home->set = NULL;
+}
+
+void ac_home_conf(ac_sup_conf_t *conf, const ac_settings_t *set,
+                  const ac_launch_t *launch)
+{
+    apr_int64_t n = set->processes_per_application.v;
+
+    memset(conf, 0, sizeof(*conf));
+    conf->processes = n < 1 ? 1 : n > AC_BOARD_SLOTS ? AC_BOARD_SLOTS : (unsigned)n;
+    conf->rapid_fails = (unsigned)set->rapid_fails_per_minute.v;
+    conf->startup_limit = apr_time_from_sec(set->startup_time_limit.v);
+    conf->shutdown_limit = apr_time_from_sec(set->shutdown_time_limit.v);
+    conf->always_running = set->start_mode.v == AC_START_ALWAYS_RUNNING;
+    /* Two processes cannot listen to one port that the administrator named. */
+    conf->alone = launch && launch->port != 0;
+}
+
+static int is_env(const ac_settings_t *set, const char *name, const char *value)
+{
+    const ac_env_var_t *var = ac_settings_env(set, name);
+
+    return var && var->value && strcasecmp(var->value, value) == 0;
+}
+
+static uint8_t shows_details(const ac_settings_t *set)
+{
+    if (set->detailed_errors.v != AC_AUTO) {
+        return set->detailed_errors.v == AC_ON;
+    }
+    return is_env(set, "ASPNETCORE_ENVIRONMENT", "Development")
+           || is_env(set, "DOTNET_ENVIRONMENT", "Development")
+           || is_env(set, "ASPNETCORE_DETAILEDERRORS", "true")
+           || is_env(set, "ASPNETCORE_DETAILEDERRORS", "1");
+}
+
+void ac_home_facts(ac_home_t *home, const ac_settings_t *set)
+{
+    home->facts.detailed_errors = shows_details(set);
+    home->facts.disable_error_page = set->disable_startup_error_page.v == AC_ON;
+    home->facts.request_time = set->request_time.v;
+    if (home->launch) {
+        home->facts.kind = (uint32_t)home->launch->kind;
+        home->facts.uid = home->launch->uid;
+        home->facts.max_content_length = home->launch->max_content_length;
+    }
+}
+
+static void say_found(ac_home_t *home)
+{
+    const ac_launch_t *launch = home->launch;
+    int i;
+
+    ac_talk_line(home->m, home, AC_LEVEL_NOTICE, "found %s: %s",
+                 ac_kind_name(launch->kind), launch->found ? launch->found : "");
+    for (i = 0; i < launch->notices->nelts; ++i) {
+        ac_talk_line(home->m, home, AC_LEVEL_NOTICE, "%s",
+                     APR_ARRAY_IDX(launch->notices, i, const char *));
+    }
+}
+
+static ac_launch_t *decode(ac_home_t *home)
+{
+    ac_wire_reader_t r;
+    ac_launch_t *launch;
+
+    if (!home->look_len) {
+        return NULL;
+    }
+    ac_wire_reader_init(&r, home->look_data, home->look_len);
+    launch = ac_launch_get(&r, home->p);
+    return launch && ac_wire_reader_end(&r) == APR_SUCCESS ? launch : NULL;
+}
+
+/* The keeper's own fault is known by silence: the process that looked was killed
+ * at its limits, or could not be made. */
+static void look_done(ac_home_t *home)
+{
+    ac_result_t res = AC_RESULT_OK;
+    ac_sup_conf_t conf;
+
+    ac_look_drop(home);
+    apr_pool_create(&home->p, home->m->p);
+    home->launch = decode(home);
+    ac_look_cancel(home);
+    if (!home->launch) {
+        ac_result_set(&res, APR_EGENERAL, AC_STAGE_LOOK, AC_FAULT_INTERNAL,
+                      "looking at the app's folder ended without an answer; it has"
+                      " 10 seconds and little memory");
+    }
+    else if (home->launch->result.fault == AC_FAULT_NONE
+             && home->launch->argv->nelts == 0) {
+        ac_result_set(&res, APR_EINVAL, AC_STAGE_LOOK, AC_FAULT_INTERNAL,
+                      "looking at the app's folder found no program");
+    }
+    else {
+        res = home->launch->result;
+    }
+    if (res.fault == AC_FAULT_NONE) {
+        home->set = ac_launch_settings(home->spec, home->launch, home->p);
+        ac_home_facts(home, home->set);
+        ac_home_conf(&conf, home->set, home->launch);
+        say_found(home);
+    }
+    ac_sup_looked(home->app, &res, &conf);
+}
+
+static int append(ac_home_t *home, const char *data, apr_size_t len)
+{
+    char *all;
+
+    if (home->look_len + len > AC_LAUNCH_WIRE_MAX) {
+        return 0;
+    }
+    all = realloc(home->look_data, home->look_len + len);
+    if (!all) {
+        return 0;
+    }
+    memcpy(all + home->look_len, data, len);
+    home->look_data = all;
+    home->look_len += len;
+    return 1;
+}
+
+static void look_read(ac_manager_t *m, ac_watch_t *w)
+{
+    ac_home_t *home = w->baton;
+    char chunk[CHUNK];
+    ssize_t n;
+
+    (void)m;
+    while ((n = read(w->fd, chunk, sizeof(chunk))) > 0) {
+        if (!append(home, chunk, (apr_size_t)n)) {
+            home->look_len = 0;
+            n = 0;
+            break;
+        }
+    }
+    if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+        look_done(home);
+    }
+}
+
+void ac_look_opened(ac_manager_t *m, uint64_t tag, int fd)
+{
+    ac_sup_app_t *app;
+
+    for (app = ac_sup_first(m->sup); app; app = app->next) {
+        ac_home_t *home = ac_home_of(app);
+
+        if (home->look_tag != tag || home->look.fd >= 0) {
+            continue;
+        }
+        if (fd < 0) {
+            look_done(home);
+            return;
+        }
+        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+        home->look.baton = home;
+        home->look.ready = look_read;
+        ac_watch_open(m, &home->look, fd);
+        return;
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+}

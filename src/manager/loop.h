@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#ifndef AC_MANAGER_LOOP_H
+#define AC_MANAGER_LOOP_H
+
+/* What the manager's parts share: one ac_manager_t per process, its apps
+ * (ac_home_t, hung on the state machine's apps) and processes (ac_run_t). One
+ * thread; a watch's callback runs when its descriptor is ready, and after every
+ * callback all actions of the state machine are carried out before the next
+ * event, so nobody holds a pointer to an app or a process across callbacks
+ * without being told of its end. Memory of apps and processes is malloc's; pools
+ * hold the configuration and what a look found, each as a whole. */
+
+#include <apr_pools.h>
+#include <apr_time.h>
+#include "base/log.h"
+#include "manager/supervise.h"
+#include "shared/board.h"
+#include "shared/message.h"
+#include "shared/outbox.h"
+#include "shared/process.h"
+#include "shared/report.h"
+#include "shared/rows.h"
+#include "spec/launch.h"
+
+typedef struct ac_manager_t ac_manager_t;
+typedef struct ac_home_t ac_home_t;
+typedef struct ac_run_t ac_run_t;
+typedef struct ac_watch_t ac_watch_t;
+typedef struct ac_child_t ac_child_t;
+typedef struct ac_job_t ac_job_t;
+
+struct ac_watch_t {
+    int fd;                     /* -1: none */
+    int writing;                /* EPOLLOUT is asked for, too */
+    void (*ready)(ac_manager_t *m, ac_watch_t *w);
+    void *baton;
+};
+
+/* An app: what the state machine need not know. */
+struct ac_home_t {
+    ac_manager_t *m;
+    ac_sup_app_t *app;
+    const ac_spec_t *spec;      /* in m->config; NULL once it is not configured */
+    char *name;                 /* lives as long as the app */
+    uint32_t log_index;
+    int index;                  /* in the board, -1 if that is full */
+    apr_pool_t *p;              /* holds launch and set; NULL when there are none */
+    ac_launch_t *launch;
+    ac_settings_t *set;         /* in force: the spec's with the launch's overlay */
+    ac_board_facts_t facts;
+    uint64_t look_tag;          /* of the answer that is waited for; 0: none */
+    ac_watch_t look;            /* pipe from the process that looks */
+    char *look_data;
+    apr_size_t look_len;
+};
+
+/* A process, seen from outside. */
+struct ac_run_t {
+    ac_manager_t *m;
+    ac_sup_proc_t *proc;
+    uint32_t pid;               /* 0: not forked yet */
+    uint32_t uid;
+    unsigned reach;             /* the ways offered */
+    uint32_t port;
+    int index;                  /* in the board, -1 for none */
+    int shown;                  /* the board has its address */
+    ac_address_e address;
+    uint8_t ipv6;
+    char token[AC_TOKEN_LEN + 1];
+    apr_time_t started;
+    int wait_status;            /* -1: lives */
+    apr_time_t ready_since;
+    uint64_t served;            /* the app's total when it became ready */
+    char *command;
+    char *user;
+    char *folder;
+    char *found;
+    char status[128];           /* last STATUS= */
+    /* ready.c */
+    ac_run_t *next_probed;
+    apr_time_t probe_at;        /* 0: not probed, or waits for an event */
+    apr_time_t probe_since;
+    ac_watch_t folder_watch;    /* inotify */
+    int listener;               /* ours, shared with the app */
+    int knock;                  /* our connection */
+    unsigned probed:1;
+    unsigned knocked:1;
+    unsigned announced:1;       /* READY=1 came */
+    unsigned path_asked:1;
+    unsigned path_taken:1;
+};
+
+struct ac_manager_t {
+    apr_pool_t *p;
+    apr_pool_t *ptemp;          /* cleared after every event */
+    apr_time_t now;
+    int epoll;
+    ac_watch_t keeper;
+    ac_watch_t relay;
+    ac_watch_t wake;
+    ac_watch_t notify;
+    ac_outbox_t to_keeper;
+    ac_outbox_t to_relay;
+    unsigned char *buf;         /* AC_MESSAGE_MAX */
+    ac_board_t *board;
+    ac_rows_t *rows;
+    apr_pool_t *config;
+    ac_spec_table_t *table;     /* in config; NULL before the first */
+    ac_sup_t *sup;
+    const char **inherited;     /* PATH, LANG, TZ */
+    const char *notify_path;    /* in config */
+    ac_child_t *children;
+    ac_run_t *probed;
+    ac_job_t *jobs;             /* reports being written */
+    unsigned *resting;          /* board indices that rows still count on */
+    unsigned n_resting;
+    apr_array_header_t *adopted;/* ac_adopted_t: until BEGIN and CONFIG came */
+    uint64_t next_look;
+    unsigned begun:1;           /* the start sequence is complete */
+    unsigned swept:1;           /* leavings in the board were cleared */
+    unsigned stopping:1;
+};
+
+/* What the keeper holds of an earlier manager's process. */
+typedef struct ac_adopted_t {
+    ac_process_t process;
+    int listener;
+} ac_adopted_t;
+
+/* loop.c */
+int ac_watch_open(ac_manager_t *m, ac_watch_t *w, int fd);
+/* Also closes the descriptor. */
+void ac_watch_close(ac_manager_t *m, ac_watch_t *w);
+ac_manager_t *ac_loop_create(int link);
+void ac_loop_run(ac_manager_t *m) __attribute__((noreturn));
+/* Another relay, or none (-1). */
+void ac_loop_relay(ac_manager_t *m, int link);
+
+/* keeper_link.c: what the keeper says. */
+void ac_keeper_read(ac_manager_t *m, ac_watch_t *w);
+
+/* config.c */
+void ac_config_read(ac_manager_t *m, int fd);
+ac_home_t *ac_home_create(ac_manager_t *m, ac_sup_app_t *app);
+
+/* adopt.c */
+void ac_run_note(ac_run_t *run);
+/* Once BEGIN and a configuration came; also ends the latter. */
+void ac_adopt_all(ac_manager_t *m);
+
+/* perform.c: what the state machine wants. */
+void ac_perform_all(ac_manager_t *m);
+ac_home_t *ac_home_of(const ac_sup_app_t *app);
+ac_run_t *ac_run_of(const ac_sup_proc_t *proc);
+ac_run_t *ac_run_create(ac_manager_t *m, ac_sup_proc_t *proc);
+void ac_run_destroy(ac_run_t *run);
+
+/* spawn.c */
+void ac_spawn_listen(ac_run_t *run);
+void ac_spawn_exec(ac_run_t *run);
+/* Where the app makes its socket, should it make one; in ptemp. */
+const char *ac_run_app_socket(ac_run_t *run);
+
+/* look.c */
+void ac_look_start(ac_home_t *home);
+void ac_look_opened(ac_manager_t *m, uint64_t tag, int fd);
+void ac_look_drop(ac_home_t *home);
+void ac_look_cancel(ac_home_t *home);
+void ac_home_conf(ac_sup_conf_t *conf, const ac_settings_t *set,
+                  const ac_launch_t *launch);
+void ac_home_facts(ac_home_t *home, const ac_settings_t *set);
+
+/* ready.c */
+void ac_ready_start(ac_run_t *run);
+void ac_ready_stop(ac_run_t *run);
+void ac_ready_tick(ac_manager_t *m);
+apr_time_t ac_ready_due(const ac_manager_t *m);
+void ac_ready_path_taken(ac_run_t *run, apr_status_t status);
+/* The app said so itself. */
+void ac_ready_announce(ac_run_t *run);
+
+/* notify.c */
+void ac_notify_read(ac_manager_t *m, ac_watch_t *w);
+
+/* children.c */
+void ac_children_read(ac_manager_t *m, ac_watch_t *w);
+void ac_children_wake(ac_manager_t *m);
+
+/* publish.c */
+int ac_publish_take(ac_manager_t *m);
+void ac_publish_give(ac_manager_t *m, unsigned index);
+void ac_publish_run(ac_run_t *run, int draining);
+void ac_publish_app(ac_home_t *home);
+void ac_publish_sweep(ac_manager_t *m);
+/* Requests that the app got so far. */
+uint64_t ac_home_total(const ac_home_t *home);
+
+/* failure.c */
+void ac_failure_report(ac_home_t *home, ac_run_t *run, const ac_result_t *res);
+void ac_failure_captured(ac_manager_t *m, uint64_t tag, const char *data, apr_size_t len);
+void ac_failure_tick(ac_manager_t *m);
+apr_time_t ac_failure_due(const ac_manager_t *m);
+void ac_failure_exited(ac_run_t *run, int wait_status);
+
+/* talk.c */
+void ac_talk_begin(ac_manager_t *m, ac_wire_writer_t *w, ac_message_e type, uint64_t tag);
+void ac_talk_keeper(ac_manager_t *m, const ac_wire_writer_t *w);
+void ac_talk_relay(ac_manager_t *m, const ac_wire_writer_t *w);
+void ac_talk_tag(ac_manager_t *m, ac_message_e type, uint64_t tag);
+/* A sentence for the app's error log; home NULL: the main one. */
+void ac_talk_line(ac_manager_t *m, const ac_home_t *home, ac_level_e level,
+                  const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* The same about a process, with its name in front. */
+void ac_talk_run(const ac_run_t *run, ac_level_e level, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+const char *ac_talk_span(char *buf, apr_size_t size, apr_interval_time_t span);
+
+#endif

@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+/* What an app lacks, computed anew after every event: events only note what
+ * happened, so no order of them can leave an app without its next step. Also
+ * the events that concern an app as a whole. */
+
+#include "manager/fleet.h"
+
+#include <string.h>
+
+/* For a process whose app is configured no more: AppCoreShutdownTimeLimit's
+ * default. */
+#define UNKNOWN_SHUTDOWN_LIMIT apr_time_from_sec(10)
+
+static int is_wanted(const ac_sup_app_t *app)
+{
+    return app->mode == AC_SUP_CONFIGURED && !app->sup->stopping
+           && (app->wanted || app->keep || app->conf.always_running);
+}
+
+static int is_stale(const ac_sup_proc_t *proc)
+{
+    return memcmp(proc->is.digest, proc->app->digest, AC_SUP_DIGEST) != 0;
+}
+
+static int is_occupied(const ac_sup_app_t *app, unsigned slot)
+{
+    const ac_sup_proc_t *proc;
+
+    for (proc = app->procs; proc; proc = proc->next) {
+        if (proc->is.slot == slot && proc->is.state != AC_PROC_DEAD) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static int lacks_process(const ac_sup_app_t *app, unsigned i)
+{
+    const ac_sup_slot_t *slot = &app->slots[i];
+
+    if (slot->next || (slot->current && !is_stale(slot->current))) {
+        return 0;
+    }
+    return !app->conf.alone || !is_occupied(app, i);
+}
+
+static unsigned count_lacking(const ac_sup_app_t *app)
+{
+    unsigned i, n = 0;
+
+    for (i = 0; i < app->conf.processes && i < app->n_slots; ++i) {
+        n += (unsigned)lacks_process(app, i);
+    }
+    return n;
+}
+
+static unsigned count_starting(const ac_sup_app_t *app)
+{
+    const ac_sup_proc_t *proc;
+    unsigned n = 0;
+
+    for (proc = app->procs; proc; proc = proc->next) {
+        n += (unsigned)ac_fleet_is_starting(proc);
+    }
+    return n;
+}
+
+static unsigned count_ready(const ac_sup_app_t *app)
+{
+    unsigned i, n = 0;
+
+    for (i = 0; i < app->n_slots; ++i) {
+        n += app->slots[i].current != NULL;
+    }
+    return n;
+}
+
+/* Ends what the configuration does not want any more. */
+static void retire(ac_sup_app_t *app)
+{
+    ac_sup_proc_t *proc, *next;
+    int gone = app->mode == AC_SUP_REMOVED || app->sup->stopping;
+
+    for (proc = app->procs; proc; proc = next) {
+        int surplus = gone || proc->is.slot >= app->conf.processes;
+
+        next = proc->next;
+        if (surplus || (is_stale(proc) && ac_fleet_is_starting(proc))) {
+            ac_sup_end_proc(proc, !app->sup->stopping);
+        }
+        else if (app->conf.alone && is_stale(proc)) {
+            ac_sup_end_proc(proc, 1);
+        }
+        else if (app->pause == AC_PAUSE_BROKEN && proc->is.state == AC_PROC_QUEUED) {
+            ac_sup_end_proc(proc, 1);
+        }
+    }
+}
+
+static void add_processes(ac_sup_app_t *app)
+{
+    unsigned i, room = app->conf.processes;
+
+    if (app->breaker.open) {
+        room = count_starting(app) ? 0 : 1;
+    }
+    for (i = 0; i < app->conf.processes && room > 0; ++i) {
+        if (lacks_process(app, i)) {
+            app->slots[i].next = ac_fleet_add_proc(app, i);
+            --room;
+        }
+    }
+}
+
+static void start_missing(ac_sup_app_t *app)
+{
+    if (app->pause || !is_wanted(app) || count_lacking(app) == 0) {
+        return;
+    }
+    if (app->look == AC_LOOK_KNOWN) {
+        add_processes(app);
+    }
+    else if (app->look == AC_LOOK_NONE) {
+        app->look = AC_LOOK_ASKED;
+        ac_fleet_emit(app->sup, AC_ACT_LOOK, app, NULL);
+    }
+}
+
+/* A launch is needed until the last process of this round was spawned. */
+static void drop_look(ac_sup_app_t *app)
+{
+    if (app->look == AC_LOOK_KNOWN && count_lacking(app) == 0
+        && count_starting(app) == 0) {
+        app->look = AC_LOOK_NONE;
+        ac_fleet_emit(app->sup, AC_ACT_UNLOOK, app, NULL);
+    }
+}
+
+/* A dead process's listener is worth keeping only while a successor comes soon;
+ * otherwise whoever connected to it must hear so. */
+static void drop_heirlooms(ac_sup_app_t *app)
+{
+    int soon = is_wanted(app) && app->pause != AC_PAUSE_BROKEN
+               && app->pause != AC_PAUSE_REFUSED;
+    unsigned i;
+
+    for (i = 0; i < app->n_slots; ++i) {
+        ac_sup_proc_t *heirloom = app->slots[i].heirloom;
+
+        if (heirloom && (!soon || is_stale(heirloom) || i >= app->conf.processes)) {
+            ac_sup_bury(heirloom);
+        }
+    }
+}
+
+static ac_app_state_e paused_state(const ac_sup_app_t *app)
+{
+    switch (app->pause) {
+    case AC_PAUSE_BACKOFF:
+        return AC_APP_BACKOFF;
+    case AC_PAUSE_REFUSED:
+        return AC_APP_REFUSED;
+    case AC_PAUSE_BROKEN:
+        return AC_APP_BROKEN;
+    case AC_PAUSE_NONE:
+        break;
+    }
+    return is_wanted(app) ? AC_APP_STARTING : AC_APP_IDLE;
+}
+
+static ac_app_state_e state_of(const ac_sup_app_t *app, int busy)
+{
+    if (app->sup->stopping) {
+        return AC_APP_STOPPING;
+    }
+    if (count_ready(app) > 0) {
+        return AC_APP_RUNNING;
+    }
+    if (app->mode == AC_SUP_REMOVED) {
+        return app->procs ? AC_APP_STOPPING : AC_APP_REMOVED;
+    }
+    return busy ? AC_APP_STARTING : paused_state(app);
+}
+
+static void show(ac_sup_app_t *app)
+{
+    int busy = app->reports || app->look == AC_LOOK_ASKED || count_starting(app) > 0;
+    ac_sup_view_t view;
+
+    memset(&view, 0, sizeof(view));
+    view.state = state_of(app, busy);
+    view.failures = busy ? app->view.failures : app->failures;
+    view.http_status = busy ? app->view.http_status : app->http_status;
+    view.substatus = busy ? app->view.substatus : app->substatus;
+    view.retry_at = app->pause ? app->retry_at : 0;
+    if (!app->changed && !memcmp(&view, &app->view, sizeof(view))) {
+        return;
+    }
+    app->view = view;
+    app->changed = 0;
+    if (!app->publishing) {
+        app->publishing = 1;
+        ac_fleet_emit(app->sup, AC_ACT_PUBLISH, app, NULL);
+    }
+}
+
+void ac_settle(ac_sup_app_t *app)
+{
+    ac_sup_t *sup = app->sup;
+
+    if (app->gone) {
+        return;
+    }
+    retire(app);
+    start_missing(app);
+    drop_look(app);
+    drop_heirlooms(app);
+    show(app);
+    if (app->mode == AC_SUP_REMOVED && !app->procs && !app->reports) {
+        app->gone = 1;
+        ac_fleet_emit(sup, AC_ACT_REMOVE, app, NULL);
+        ac_fleet_drop_app(app);
+    }
+    ac_settle_queue(sup);
+}
+
+static ac_sup_proc_t *oldest_queued(const ac_sup_t *sup)
+{
+    ac_sup_app_t *app;
+    ac_sup_proc_t *proc, *oldest = NULL;
+
+    for (app = sup->apps; app; app = app->next) {
+        for (proc = app->procs; proc; proc = proc->next) {
+            if (proc->is.state == AC_PROC_QUEUED
+                && (!oldest || proc->is.tag < oldest->is.tag)) {
+                oldest = proc;
+            }
+        }
+    }
+    return oldest;
+}
+
+void ac_settle_queue(ac_sup_t *sup)
+{
+    while (sup->queued > 0 && sup->starting < sup->max_spawns) {
+        ac_sup_proc_t *proc = oldest_queued(sup);
+        ac_sup_proc_t *heirloom = proc->app->slots[proc->is.slot].heirloom;
+
+        ac_fleet_enter(proc, AC_PROC_LISTEN);
+        proc->heir_of = heirloom ? heirloom->is.tag : 0;
+        ac_fleet_emit(sup, AC_ACT_LISTEN, NULL, proc);
+    }
+}
+
+/* Events of an app ---------------------------------------------------------- */
+
+void ac_sup_wake(ac_sup_app_t *app)
+{
+    if (app->mode == AC_SUP_CONFIGURED && count_ready(app) == 0) {
+        app->wanted = 1;
+        ac_settle(app);
+    }
+}
+
+void ac_sup_looked(ac_sup_app_t *app, const ac_result_t *res, const ac_sup_conf_t *conf)
+{
+    if (app->look != AC_LOOK_ASKED) {
+        return;
+    }
+    app->look = AC_LOOK_NONE;
+    if (app->look_again) {
+        app->look_again = 0;
+    }
+    else if (res->fault != AC_FAULT_NONE) {
+        ac_sup_refuse(app, res);
+    }
+    else {
+        app->look = AC_LOOK_KNOWN;
+        app->conf = *conf;
+        ac_fleet_slots(app, conf->processes);
+    }
+    ac_settle(app);
+}
+
+/* A reload also is the administrator's word that a cause may be gone. */
+static void forgive(ac_sup_app_t *app)
+{
+    app->pause = AC_PAUSE_NONE;
+    ac_breaker_reset(&app->breaker);
+}
+
+ac_sup_app_t *ac_sup_configure(ac_sup_t *sup, uint64_t id, const unsigned char *digest,
+                               const ac_sup_conf_t *conf)
+{
+    ac_sup_app_t *app = ac_sup_find(sup, id);
+    int fresh = !app;
+
+    if (fresh) {
+        app = ac_fleet_add_app(sup, id);
+    }
+    if (fresh || memcmp(app->digest, digest, AC_SUP_DIGEST) != 0) {
+        memcpy(app->digest, digest, AC_SUP_DIGEST);
+        app->conf = *conf;
+        app->look_again = app->look == AC_LOOK_ASKED;
+        if (app->look == AC_LOOK_KNOWN) {
+            app->look = AC_LOOK_NONE;
+        }
+    }
+    app->mode = AC_SUP_CONFIGURED;
+    app->seen = 1;
+    ac_fleet_slots(app, app->conf.processes);
+    forgive(app);
+    return app;
+}
+
+void ac_sup_config_begin(ac_sup_t *sup)
+{
+    ac_sup_app_t *app;
+
+    for (app = sup->apps; app; app = app->next) {
+        app->seen = 0;
+    }
+}
+
+static void settle_all(ac_sup_t *sup)
+{
+    ac_sup_app_t *app, *next;
+
+    for (app = sup->apps; app; app = next) {
+        next = app->next;
+        ac_settle(app);
+    }
+}
+
+void ac_sup_config_end(ac_sup_t *sup)
+{
+    ac_sup_app_t *app;
+
+    for (app = sup->apps; app; app = app->next) {
+        if (!app->seen) {
+            app->mode = AC_SUP_REMOVED;
+            app->wanted = 0;
+            app->keep = 0;
+        }
+    }
+    settle_all(sup);
+}
+
+void ac_sup_stop(ac_sup_t *sup)
+{
+    sup->stopping = 1;
+    settle_all(sup);
+}
+
+int ac_sup_stopped(const ac_sup_t *sup)
+{
+    const ac_sup_app_t *app;
+
+    for (app = sup->apps; app; app = app->next) {
+        if (app->procs || app->reports) {
+            return 0;
+        }
+    }
+    return sup->stopping;
+}
+
+/* Adoption ------------------------------------------------------------------ */
+
+static void adopt_ready(ac_sup_proc_t *proc)
+{
+    ac_sup_slot_t *slot = &proc->app->slots[proc->is.slot];
+    ac_sup_proc_t *older = slot->current;
+
+    if (older && older->is.generation > proc->is.generation) {
+        ac_sup_end_proc(proc, 1);
+        return;
+    }
+    slot->current = proc;
+    proc->app->keep = 1;
+    if (older) {
+        ac_sup_end_proc(older, 1);
+    }
+}
+
+static void adopt_starting(ac_sup_proc_t *proc, apr_time_t limit)
+{
+    ac_sup_app_t *app = proc->app;
+
+    ac_fleet_enter(proc, AC_PROC_START);
+    app->slots[proc->is.slot].next = proc;
+    proc->is.limit = limit ? limit : app->sup->now + app->conf.startup_limit;
+    proc->due = proc->is.limit;
+    ac_fleet_emit(app->sup, AC_ACT_PROBE, NULL, proc);
+}
+
+static void adopt_state(ac_sup_proc_t *proc, const ac_sup_note_t *note)
+{
+    ac_fleet_enter(proc, note->state);
+    proc->is.since = note->since;
+    proc->is.limit = note->limit;
+    switch (note->state) {
+    case AC_PROC_READY:
+        adopt_ready(proc);
+        break;
+    case AC_PROC_DRAIN:
+    case AC_PROC_TERM:
+        proc->due = note->limit ? note->limit : proc->app->sup->now;
+        break;
+    case AC_PROC_KILL:
+    case AC_PROC_DEAD:
+        /* Whether the signal was sent is not known: again, it does no harm. */
+        ac_fleet_enter(proc, note->state == AC_PROC_KILL ? AC_PROC_TERM : AC_PROC_DEAD);
+        proc->due = proc->app->sup->now;
+        break;
+    default:
+        adopt_starting(proc, note->limit);
+        break;
+    }
+}
+
+ac_sup_proc_t *ac_sup_adopt(ac_sup_t *sup, uint64_t app_id, const ac_sup_note_t *note)
+{
+    ac_sup_app_t *app = ac_sup_find(sup, app_id);
+    ac_sup_proc_t *proc;
+    uint32_t generation;
+
+    if (note->slot >= AC_BOARD_SLOTS || ac_sup_find_proc(sup, note->tag)) {
+        return NULL;
+    }
+    if (!app) {
+        app = ac_fleet_add_app(sup, app_id);
+        app->mode = AC_SUP_REMOVED;
+        app->conf.shutdown_limit = UNKNOWN_SHUTDOWN_LIMIT;
+    }
+    ac_fleet_slots(app, note->slot + 1);
+    generation = app->last_generation;
+    proc = ac_fleet_add_proc(app, note->slot);
+    proc->is.tag = note->tag;
+    proc->is.generation = note->generation;
+    proc->is.listener = note->listener;
+    memcpy(proc->is.digest, note->digest, AC_SUP_DIGEST);
+    app->last_generation = note->generation > generation ? note->generation : generation;
+    if (sup->next_tag <= note->tag) {
+        sup->next_tag = note->tag + 1;
+    }
+    adopt_state(proc, note);
+    return proc;
+}

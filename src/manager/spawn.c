@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+/* From a launch to a process: the way it is reached, its port and token, its
+ * command line and environment. The keeper forks. */
+
+#include "manager/loop.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <apr_strings.h>
+
+#include "manager/port.h"
+
+#define SOCKET_NAME "app.sock"
+
+/* A socket that the app makes itself is asked for by its command line, so it
+ * would not take one of ours. */
+static unsigned choose_reach(const ac_launch_t *launch, const ac_settings_t *set)
+{
+    unsigned reach = launch->reach;
+
+    if (reach & AC_REACH_PATH) {
+        reach &= ~(unsigned)AC_REACH_FD;
+    }
+    if (set->listen.v == AC_LISTEN_SOCKET) {
+        reach &= ~(unsigned)AC_REACH_PORT;
+    }
+    else if (set->listen.v == AC_LISTEN_TCP) {
+        reach &= (unsigned)AC_REACH_PORT;
+    }
+    else if (reach & AC_REACH_PATH) {
+        reach = AC_REACH_PATH;
+    }
+    return reach;
+}
+
+static int is_port_ours(const ac_manager_t *m, uint32_t port)
+{
+    const ac_sup_app_t *app;
+    const ac_sup_proc_t *proc;
+
+    for (app = ac_sup_first(m->sup); app; app = app->next) {
+        for (proc = app->procs; proc; proc = proc->next) {
+            if (proc->io && ac_run_of(proc)->port == port) {
+                return 1;
+            }
+        }
+    }
+    return 0;
+}
+
+static apr_status_t choose_port(ac_run_t *run, const ac_launch_t *launch)
+{
+    int tries;
+
+    if (launch->port) {
+        run->port = launch->port + run->proc->is.slot;
+        return run->port <= AC_PORT_MAX ? APR_SUCCESS : APR_EINVAL;
+    }
+    for (tries = 0; tries < AC_PORT_TRIES; ++tries) {
+        uint32_t port = ac_port_draw();
+
+        if (!is_port_ours(run->m, port) && ac_port_is_free(port)) {
+            run->port = port;
+            return APR_SUCCESS;
+        }
+    }
+    return APR_EGENERAL;
+}
+
+static void ask_listener(ac_run_t *run)
+{
+    const ac_sup_proc_t *proc = run->proc;
+    int inherits = (run->reach & AC_REACH_FD) != 0;
+    ac_wire_writer_t w;
+
+    ac_talk_begin(run->m, &w, AC_MSG_LISTEN, proc->is.tag);
+    ac_wire_put_u64(&w, proc->app->id);
+    ac_wire_put_u32(&w, proc->is.slot);
+    ac_wire_put_u32(&w, proc->is.generation);
+    ac_wire_put_u32(&w, run->reach & (AC_REACH_FD | AC_REACH_PATH));
+    ac_wire_put_u64(&w, inherits ? proc->heir_of : 0);
+    ac_talk_keeper(run->m, &w);
+}
+
+static const char *listen_word(const ac_settings_t *set)
+{
+    return set->listen.v == AC_LISTEN_SOCKET ? "socket" : "tcp";
+}
+
+void ac_spawn_listen(ac_run_t *run)
+{
+    ac_home_t *home = ac_home_of(run->proc->app);
+    ac_result_t res = AC_RESULT_OK;
+
+    run->reach = home->launch ? choose_reach(home->launch, home->set) : 0;
+    if (!home->launch) {
+        ac_result_set(&res, APR_EGENERAL, AC_STAGE_LISTEN, AC_FAULT_INTERNAL,
+                      "what was found in the app's folder is gone");
+    }
+    else if (!run->reach) {
+        ac_result_set(&res, APR_EINVAL, AC_STAGE_LISTEN, AC_FAULT_LISTEN,
+                      "this app cannot be reached as 'AppCoreListen %s' asks; use"
+                      " 'AppCoreListen auto'", listen_word(home->set));
+    }
+    else if ((run->reach & AC_REACH_PORT)
+             && choose_port(run, home->launch) != APR_SUCCESS) {
+        ac_result_set(&res, APR_EGENERAL, AC_STAGE_LISTEN, AC_FAULT_LISTEN,
+                      "no free port was found for the app");
+    }
+    if (res.fault == AC_FAULT_NONE && (run->reach & (AC_REACH_FD | AC_REACH_PATH))) {
+        ask_listener(run);
+        return;
+    }
+    ac_sup_listening(run->proc, &res, 0);
+}
+
+/* RUNTIMEDIR/p/ID.SLOT.GENERATION/app.sock, named as the socket in s/. */
+const char *ac_run_app_socket(ac_run_t *run)
+{
+    const ac_sup_proc_t *proc = run->proc;
+    const char *dir = run->m->table->globals.runtime_dir;
+    char path[256];
+
+    ac_board_socket_path(path, sizeof(path), dir, proc->app->id, proc->is.slot,
+                         proc->is.generation);
+    return apr_pstrcat(run->m->ptemp, dir, "/p", strrchr(path, '/'), "/" SOCKET_NAME,
+                       NULL);
+}
+
+static void describe(ac_instance_t *inst, ac_run_t *run)
+{
+    ac_home_t *home = ac_home_of(run->proc->app);
+
+    memset(inst, 0, sizeof(*inst));
+    if (home->launch->kind == AC_KIND_DOTNET) {
+        const ac_env_var_t *fixed = ac_settings_env(home->set, "ASPNETCORE_TOKEN");
+
+        if (!fixed || !fixed->value) {
+            ac_token_draw(run->token);
+        }
+        else {
+            apr_cpystrn(run->token, fixed->value, sizeof(run->token));
+        }
+        inst->token = run->token;
+    }
+    inst->slot = run->proc->is.slot;
+    inst->generation = run->proc->is.generation;
+    inst->reach = run->reach;
+    inst->port = run->port;
+    inst->socket_path = run->reach & AC_REACH_PATH
+                        ? ac_run_app_socket(run) : NULL;
+    inst->notify_path = run->m->notify_path;
+}
+
+/* web.config of every published ASP.NET Core app names a log file and says that
+ * it is off: its output belongs into the error log then. An Off of the
+ * administrator's means no output at all. */
+static void choose_log(ac_log_target_t *target, const ac_home_t *home, apr_pool_t *p)
+{
+    const ac_settings_t *set = home->set;
+    const char *file = set->stdout_log_file.v;
+    int on = set->stdout_log_enabled.v == AC_ON
+             || (set->stdout_log_enabled.v == AC_AUTO
+                 && set->stdout_log_file.origin != AC_ORIGIN_WEBCONFIG);
+
+    memset(target, 0, sizeof(*target));
+    target->app = home->name;
+    target->log_index = home->log_index;
+    target->max_size = (uint64_t)set->stdout_log_max_size.v;
+    target->keep = (uint32_t)set->stdout_log_keep.v;
+    if (set->stdout_log_enabled.v == AC_OFF
+        && set->stdout_log_enabled.origin != AC_ORIGIN_WEBCONFIG) {
+        target->mode = AC_LOG_NONE;
+    }
+    else if (!on || !file || !*file || strcasecmp(file, "errorlog") == 0) {
+        target->mode = AC_LOG_ERRORLOG;
+    }
+    else if (*file == '|') {
+        target->mode = AC_LOG_PROGRAM;
+        target->file = file + 1;
+    }
+    else {
+        target->mode = AC_LOG_FILE;
+        target->file = *file == '/' ? file
+                       : apr_pstrcat(p, home->spec->folder, "/", file, NULL);
+    }
+}
+
+static void put_strings(ac_wire_writer_t *w, const char *const *list)
+{
+    uint32_t i, n = 0;
+
+    while (list[n]) {
+        ++n;
+    }
+    ac_wire_put_u32(w, n);
+    for (i = 0; i < n; ++i) {
+        ac_wire_put_str(w, list[i]);
+    }
+}
+
+static char *join(const char *const *argv)
+{
+    apr_size_t size = 1;
+    char *all, *at;
+    int i;
+
+    for (i = 0; argv[i]; ++i) {
+        size += strlen(argv[i]) + 1;
+    }
+    all = at = calloc(1, size);
+    for (i = 0; at && argv[i]; ++i) {
+        at = apr_cpystrn(at, argv[i], size - (apr_size_t)(at - all));
+        *at = argv[i + 1] ? ' ' : '\0';
+        at += argv[i + 1] != NULL;
+    }
+    return all;
+}
+
+static char *copy(const char *text)
+{
+    return text ? strdup(text) : NULL;
+}
+
+static void remember(ac_run_t *run, const ac_launch_t *launch, const char *const *argv)
+{
+    run->command = join(argv);
+    run->user = copy(launch->user);
+    run->folder = copy(launch->folder);
+    run->found = copy(launch->found);
+    run->uid = launch->uid;
+}
+
+static void put_spawn(ac_wire_writer_t *w, ac_run_t *run)
+{
+    const ac_sup_proc_t *proc = run->proc;
+    ac_home_t *home = ac_home_of(proc->app);
+    apr_pool_t *p = run->m->ptemp;
+    ac_log_target_t target;
+    ac_instance_t inst;
+    const char **env, **argv;
+
+    describe(&inst, run);
+    env = ac_launch_env(home->spec, home->launch, &inst, run->m->inherited, p);
+    argv = ac_launch_argv(home->launch, &inst, env, p);
+    choose_log(&target, home, p);
+    remember(run, home->launch, argv);
+    ac_talk_begin(run->m, w, AC_MSG_SPAWN, proc->is.tag);
+    ac_wire_put_u64(w, proc->app->id);
+    ac_wire_put_u32(w, proc->is.slot);
+    ac_wire_put_u32(w, proc->is.generation);
+    ac_wire_put_u32(w, run->reach);
+    ac_wire_put_u32(w, (uint32_t)run->index);
+    put_strings(w, argv);
+    put_strings(w, env);
+    ac_log_target_put(w, &target);
+}
+
+void ac_spawn_exec(ac_run_t *run)
+{
+    ac_home_t *home = ac_home_of(run->proc->app);
+    ac_result_t res = AC_RESULT_OK;
+    ac_wire_writer_t w = { .status = APR_ENOSPC };
+
+    run->index = ac_publish_take(run->m);
+    if (run->index < 0 || !home->launch) {
+        ac_result_set(&res, APR_ENOSPC, AC_STAGE_EXEC, AC_FAULT_INTERNAL,
+                      "there are more processes than the board has room for");
+        ac_sup_executed(run->proc, &res);
+        return;
+    }
+    put_spawn(&w, run);
+    if (w.status != APR_SUCCESS) {
+        ac_result_set(&res, w.status, AC_STAGE_EXEC, AC_FAULT_EXEC,
+                      "arguments and environment of the app are too large");
+        ac_sup_executed(run->proc, &res);
+        return;
+    }
+    ac_talk_keeper(run->m, &w);
+}
