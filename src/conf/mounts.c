@@ -41,6 +41,7 @@ const char *ac_config_scheme(const ac_config_pass_t *pass, server_rec *s)
     r = apr_pcalloc(pass->ptemp, sizeof(*r));
     c = apr_pcalloc(pass->ptemp, sizeof(*c));
     c->pool = r->pool = pass->ptemp;
+    c->conn_config = ap_create_conn_config(pass->ptemp);
     c->base_server = r->server = s;
     r->connection = c;
     r->per_dir_config = s->lookup_defaults;
