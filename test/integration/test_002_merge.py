@@ -47,7 +47,7 @@ VALUES = {
 }
 # Has one value only that is taken, so only its place in the table is tested.
 SINGLE = ("AppCoreHostingModel",)
-# Shown by the app's environment: test_010_mount.py.
+# Has a test of its own below.
 ELSEWHERE = ("AppCoreEnvironmentFile", "AppCorePath")
 
 HOSTS = """
@@ -110,6 +110,25 @@ def test_same_value_above_and_below_web_config_differs(env):
     does not: equal values in unequal places are not the same app."""
     line = "AppCoreStartupTimeLimit 5"
     assert not agree(env, "AppCoreStartupTimeLimit", "", app(line), f"{line}\n{app('')}")
+
+
+@pytest.mark.parametrize("limit", ["nproc", "as", "cpu", "core"])
+def test_every_limit_is_one_of_its_own(env, limit):
+    one, two = f"AppCoreLimit {limit} 1000", f"AppCoreLimit {limit} 1000:2000"
+    assert agree(env, "AppCoreLimit", f"{one}\nAppCoreLimit nofile 9",
+                 f"{two}\n{MOUNT}", f"{two}\nAppCoreLimit nofile 9\n{MOUNT}")
+    assert not agree(env, "AppCoreLimit", one, f"{two}\n{MOUNT}", MOUNT)
+
+
+def test_environment_file(env):
+    """Equal contents, so that nothing but the file's name differs."""
+    files = (env.write(name, text="A=1\n", mode=0o600) for name in ("one", "two"))
+    one, two = (f"AppCoreEnvironmentFile {file}" for file in files)
+    name = "AppCoreEnvironmentFile"
+    assert agree(env, name, one, MOUNT, f"{one}\n{MOUNT}")
+    assert not agree(env, name, one, MOUNT, f"{two}\n{MOUNT}")
+    assert agree(env, name, two, f"{two}\n{app(one)}", app(one))
+    assert not agree(env, name, "", f"{one}\n{app('')}", f"{one}\n{app(two)}")
 
 
 def test_groups_stay_with_their_user(env):
