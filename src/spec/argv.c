@@ -124,7 +124,9 @@ const char *ac_argv_join(const apr_array_header_t *words, apr_pool_t *p)
     int i;
 
     for (i = 0; i < words->nelts; ++i) {
-        APR_ARRAY_PUSH(out, const char *) = quoted(APR_ARRAY_IDX(words, i, const char *), p);
+        const char *word = APR_ARRAY_IDX(words, i, const char *);
+
+        APR_ARRAY_PUSH(out, const char *) = quoted(word, p);
     }
     return apr_array_pstrcat(p, out, ' ');
 }
@@ -138,13 +140,14 @@ typedef struct filling_t {
 
 static const char *placeholder(const filling_t *fill, const char *at, apr_size_t *plen)
 {
+    const ac_instance_t *inst = fill->inst;
     const struct {
         const char *text;
         const char *value;
     } table[] = {
-        { "{fd}", fill->inst->reach & AC_REACH_FD ? "3" : NULL },
-        { "{socket}", fill->inst->reach & AC_REACH_PATH ? fill->inst->socket_path : NULL },
-        { "{port}", fill->inst->reach & AC_REACH_PORT ? fill->port : NULL },
+        { "{fd}", inst->reach & AC_REACH_FD ? "3" : NULL },
+        { "{socket}", inst->reach & AC_REACH_PATH ? inst->socket_path : NULL },
+        { "{port}", inst->reach & AC_REACH_PORT ? fill->port : NULL },
         { "{path}", fill->launch->folder },
     };
     apr_size_t i;

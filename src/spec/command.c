@@ -20,6 +20,7 @@ typedef struct scan_t {
     const char *at;
     char *out;
     char quote;
+    int parens;                 /* open in $(…), outside of quotes */
     const char *why;            /* first thing that needs a shell */
     int is_list;                /* several commands, or one of the shell's own */
     apr_pool_t *p;
@@ -47,8 +48,11 @@ static void scan_dollar(scan_t *s)
     int braces = s->quote || apr_isalnum(s->at[n]) || s->at[n] == '_';
 
     if (!n) {
+        int opens = !s->quote && s->at[1] == '(';
+
         needs_shell(s, "an expansion", 0);
-        copy(s, 1);
+        s->parens += opens;
+        copy(s, 1 + (apr_size_t)opens);
         return;
     }
     *s->out++ = '$';
@@ -83,7 +87,10 @@ static void scan_operator(scan_t *s)
     char c = *s->at;
     int redirects = c == '&' && (s->at[-1] == '>' || s->at[-1] == '<');
 
-    if (strchr(";&|()\n", c) && !redirects) {
+    if (s->parens) {
+        s->parens += c == '(' ? 1 : c == ')' ? -1 : 0;
+    }
+    else if (strchr(";&|()\n", c) && !redirects) {
         needs_shell(s, "several commands", 1);
     }
     else if (strchr("<>&", c)) {

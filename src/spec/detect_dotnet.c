@@ -71,8 +71,8 @@ static apr_array_header_t *web_apps(ac_look_t *look, const apr_array_header_t *b
             APR_ARRAY_PUSH(apps, const char *) = base;
         }
         else {
-            ac_look_hint(look, "%.60s.runtimeconfig.json is that of a worker or console app, "
-                         "which does not listen; ", base);
+            ac_look_hint(look, "%.60s.runtimeconfig.json is that of a worker or "
+                         "console app, which does not listen; ", base);
         }
     }
     return apps;
@@ -101,9 +101,9 @@ static int run_apphost(ac_look_t *look, const char *base, const char *why)
     const char *program = ac_look_program(look, beside(look, "./", base));
 
     if (!program) {
-        return ac_look_fail(look, AC_FAULT_EXEC, "%s, so its program %.100s must be run, but "
-                            "that is missing in %s or may not be executed (chmod +x)", why,
-                            base, look->req->folder);
+        return ac_look_fail(look, AC_FAULT_EXEC, "%s, so its program %.100s must be "
+                            "run, but that is missing in %s or may not be executed "
+                            "(chmod +x)", why, base, look->req->folder);
     }
     ac_look_arg(look, program);
     ac_look_found(look, "%s: %s (%s)", why, program, ac_kind_name(AC_KIND_DOTNET));
@@ -116,17 +116,17 @@ static int run_dll(ac_look_t *look, const char *base)
     const char *dotnet = ac_look_dotnet(look);
 
     if (!ac_folder_has_file(look->folder, dll)) {
-        return ac_look_fail(look, AC_FAULT_EXEC, "%s has %.100s.runtimeconfig.json but no "
-                            "%.100s: the deployment is incomplete", look->req->folder, base,
-                            dll);
+        return ac_look_fail(look, AC_FAULT_EXEC, "%s has %.100s.runtimeconfig.json but "
+                            "no %.100s: the deployment is incomplete",
+                            look->req->folder, base, dll);
     }
     if (!dotnet) {
         return ac_look_no_dotnet(look);
     }
     ac_look_arg(look, dotnet);
     ac_look_arg(look, dll);
-    ac_look_found(look, "%s.runtimeconfig.json with %s: %s %s (%s)", base, dll, dotnet, dll,
-                  ac_kind_name(AC_KIND_DOTNET));
+    ac_look_found(look, "%s.runtimeconfig.json with %s: %s %s (%s)", base, dll, dotnet,
+                  dll, ac_kind_name(AC_KIND_DOTNET));
     return ac_look_reach(look, AC_REACH_PORT);
 }
 
@@ -139,23 +139,25 @@ static int run_app(ac_look_t *look, const char *base)
     }
     look->launch->kind = AC_KIND_DOTNET;
     if (fw.self_contained) {
-        return run_apphost(look, base, apr_psprintf(look->p, "%s.runtimeconfig.json says that "
-                                                    "the app brings its own runtime", base));
+        return run_apphost(look, base,
+                           apr_psprintf(look->p, "%s.runtimeconfig.json says that the "
+                                        "app brings its own runtime", base));
     }
     return run_dll(look, base);
 }
 
 static int ambiguous(ac_look_t *look, const apr_array_header_t *apps, const char *what)
 {
-    return ac_look_fail(look, AC_FAULT_CONFIG, "%s has more than one %s (%.200s): say which "
-                        "one with AppCoreProcessPath and AppCoreArguments", look->req->folder,
-                        what, apr_array_pstrcat(look->p, apps, ','));
+    return ac_look_fail(look, AC_FAULT_CONFIG, "%s has more than one %s (%.200s): say "
+                        "which one with AppCoreProcessPath and AppCoreArguments",
+                        look->req->folder, what, apr_array_pstrcat(look->p, apps, ','));
 }
 
 /* An app in one file has neither dll nor runtimeconfig.json beside it. */
 static int single_file(ac_look_t *look)
 {
-    apr_array_header_t *bases = ac_folder_list(look->folder, ".staticwebassets.endpoints.json",
+    apr_array_header_t *bases = ac_folder_list(look->folder,
+                                               ".staticwebassets.endpoints.json",
                                                CANDIDATES_MAX);
     apr_array_header_t *apps = apr_array_make(look->p, 2, sizeof(const char *));
     int i;

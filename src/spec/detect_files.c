@@ -20,8 +20,8 @@ int ac_detect_shared_object(ac_look_t *look)
     int i;
 
     for (i = 0; i < names->nelts; ++i) {
-        const char *name = apr_pstrcat(look->p, APR_ARRAY_IDX(names, i, const char *), ".so",
-                                       NULL);
+        const char *name = apr_pstrcat(look->p, APR_ARRAY_IDX(names, i, const char *),
+                                       ".so", NULL);
         int fd = ac_folder_open_file(look->folder, name);
         int exports = fd >= 0 && ac_elf_exports(fd, "appcore_app_v1", look->p);
 
@@ -29,10 +29,10 @@ int ac_detect_shared_object(ac_look_t *look)
             close(fd);
         }
         if (exports) {
-            ac_look_notice(look, "%s is an in-process app; hosting in process is not built "
-                           "yet, so it is left alone", name);
-            ac_look_hint(look, "%.60s is an in-process app, and hosting in process is not "
-                         "built yet; ", name);
+            ac_look_notice(look, "%s is an in-process app; hosting in process is not "
+                           "built yet, so it is left alone", name);
+            ac_look_hint(look, "%.60s is an in-process app, and hosting in process is "
+                         "not built yet; ", name);
         }
     }
     return 0;
@@ -56,7 +56,8 @@ static const char *web_line(const char *text, apr_pool_t *p)
 int ac_detect_procfile(ac_look_t *look)
 {
     apr_size_t len = 0;
-    const char *text = ac_folder_read(look->folder, "Procfile", &len, &look->launch->result);
+    const char *text = ac_folder_read(look->folder, "Procfile", &len,
+                                      &look->launch->result);
     const char *command;
 
     if (!text) {
@@ -70,7 +71,7 @@ int ac_detect_procfile(ac_look_t *look)
         ac_look_hint(look, "Procfile has no web: line; ");
         return 0;
     }
-    return ac_look_command(look, "Procfile, web:", command + strspn(command, " \t"));
+    return ac_look_command(look, "Procfile", command + strspn(command, " \t"));
 }
 
 static const char *node_main(const ac_look_t *look, const json_t *package)
@@ -96,8 +97,8 @@ static int run_node(ac_look_t *look, const char *script)
         node = ac_look_path_search(look, "nodejs");
     }
     if (!node) {
-        return ac_look_fail(look, AC_FAULT_EXEC, "package.json with %.100s needs node, which "
-                            "was not found in PATH (%.200s)", script,
+        return ac_look_fail(look, AC_FAULT_EXEC, "package.json with %.100s needs node, "
+                            "which was not found in PATH (%.200s)", script,
                             ac_env_get(look->env, "PATH"));
     }
     look->launch->kind = AC_KIND_NODE;
@@ -124,7 +125,8 @@ int ac_detect_package_json(ac_look_t *look)
     }
     script = node_main(look, package);
     if (!script) {
-        ac_look_hint(look, "package.json has neither scripts.start nor a main that exists; ");
+        ac_look_hint(look, "package.json has neither scripts.start nor a main that "
+                     "exists; ");
         return 0;
     }
     return run_node(look, script);
@@ -171,8 +173,8 @@ static int push_server(ac_look_t *look, const char *server)
         program = ac_look_path_search(look, "python3");
     }
     if (!program) {
-        ac_look_fail(look, AC_FAULT_EXEC, "a Python app needs %s or python3, and neither was "
-                     "found in PATH (%.200s), venv or .venv", server,
+        ac_look_fail(look, AC_FAULT_EXEC, "a Python app needs %s or python3, and "
+                     "neither was found in PATH (%.200s), venv or .venv", server,
                      ac_env_get(look->env, "PATH"));
         return 0;
     }
@@ -255,8 +257,8 @@ int ac_detect_python(ac_look_t *look)
     }
     if (res->fault == AC_FAULT_NONE && read_module(look, "main.py", &text)) {
         if (defines_name(text, "app")) {
-            return is_wsgi_framework(text) ? run_wsgi(look, "main.py with app", "main:app")
-                                           : run_asgi(look, "main.py with app", "main:app");
+            return (is_wsgi_framework(text) ? run_wsgi : run_asgi)(
+                look, "main.py with app", "main:app");
         }
         ac_look_hint(look, "main.py defines no \"app\"; ");
     }
@@ -264,7 +266,8 @@ int ac_detect_python(ac_look_t *look)
         return run_wsgi(look, "wsgi.py", module_app(look, "wsgi", text));
     }
     if (res->fault == AC_FAULT_NONE && read_module(look, "passenger_wsgi.py", &text)) {
-        return run_wsgi(look, "passenger_wsgi.py", module_app(look, "passenger_wsgi", text));
+        return run_wsgi(look, "passenger_wsgi.py",
+                        module_app(look, "passenger_wsgi", text));
     }
     return res->fault != AC_FAULT_NONE;
 }
@@ -303,7 +306,8 @@ static int run_puma(ac_look_t *look, const char *bundle, const char *puma)
 int ac_detect_ruby(ac_look_t *look)
 {
     apr_size_t len = 0;
-    const char *text = ac_folder_read(look->folder, "config.ru", &len, &look->launch->result);
+    const char *text = ac_folder_read(look->folder, "config.ru", &len,
+                                      &look->launch->result);
     const char *lock, *bundle, *puma, *rackup;
 
     if (!text) {
@@ -321,7 +325,7 @@ int ac_detect_ruby(ac_look_t *look)
         return run_puma(look, bundle, bundle ? "puma" : puma);
     }
     return rackup ? run_rackup(look, rackup)
-                  : ac_look_fail(look, AC_FAULT_EXEC, "config.ru needs puma or rackup, and "
-                                 "neither was found in PATH (%.200s)",
+                  : ac_look_fail(look, AC_FAULT_EXEC, "config.ru needs puma or rackup, "
+                                 "and neither was found in PATH (%.200s)",
                                  ac_env_get(look->env, "PATH"));
 }

@@ -87,13 +87,14 @@ static int check_access_rules(ac_look_t *look, const ac_webconfig_t *web)
     }
     rules = apr_array_pstrcat(look->p, web->access_rules, ',');
     if (look->set->web_config.v == AC_WEBCONFIG_IGNORE_ACCESS_RULES) {
-        ac_look_notice(look, "web.config: access rules are ignored, as AppCoreWebConfig says: "
-                       "%.300s", rules);
+        ac_look_notice(look, "web.config: access rules are ignored, as "
+                       "AppCoreWebConfig says: %.300s", rules);
         return 0;
     }
-    return ac_look_fail(look, AC_FAULT_ACCESS_RULES, "web.config restricts access in a way "
-                        "that is not honoured here: %.200s; say the same with Require in a "
-                        "<Location>, then AppCoreWebConfig IgnoreAccessRules", rules);
+    return ac_look_fail(look, AC_FAULT_ACCESS_RULES, "web.config restricts access in a "
+                        "way that is not honoured here: %.200s; say the same with "
+                        "Require in a <Location>, then AppCoreWebConfig "
+                        "IgnoreAccessRules", rules);
 }
 
 static void take_web_config(ac_look_t *look, const ac_webconfig_t *web)
@@ -141,16 +142,16 @@ static int no_program(ac_look_t *look, const char *source, const char *name)
     const char *below = *name == '/' ? name : apr_pstrcat(look->p, "./", name, NULL);
 
     if (ac_folder_has_file(look->folder, below)) {
-        return ac_look_fail(look, AC_FAULT_EXEC, "%s names %.200s, which may not be executed "
-                            "by the app's user (chmod +x)", source, name);
+        return ac_look_fail(look, AC_FAULT_EXEC, "%s names %.200s, which may not be "
+                            "executed by the app's user (chmod +x)", source, name);
     }
     if (strchr(name, '/')) {
         return ac_look_fail(look, AC_FAULT_EXEC, "%s names %.200s, which is not there "
                             "(relative to %s)", source, name, look->req->folder);
     }
-    return ac_look_fail(look, AC_FAULT_EXEC, "%s names \"%.200s\", which was found neither in "
-                        "%s nor in PATH (%.200s)", source, name, look->req->folder,
-                        ac_env_get(look->env, "PATH"));
+    return ac_look_fail(look, AC_FAULT_EXEC, "%s names \"%.200s\", which was found "
+                        "neither in %s nor in PATH (%.200s)", source, name,
+                        look->req->folder, ac_env_get(look->env, "PATH"));
 }
 
 /* Options of the dotnet host that take a value, before the app's dll. */
@@ -204,9 +205,10 @@ static int check_dll(ac_look_t *look)
     }
     real = ac_folder_spelling(look->folder, arg);
     if (!real) {
-        return ac_look_fail(look, AC_FAULT_EXEC, "the app's file %.200s is not in %s: the "
-                            "deployment is incomplete, or the folder is that of the project "
-                            "and not what dotnet publish made", arg, look->req->folder);
+        return ac_look_fail(look, AC_FAULT_EXEC, "the app's file %.200s is not in %s: "
+                            "the deployment is incomplete, or the folder is that of "
+                            "the project and not what dotnet publish made", arg,
+                            look->req->folder);
     }
     if (real != arg) {
         ac_look_notice(look, "%.100s is spelt %.100s in the folder", arg, real);
@@ -215,11 +217,12 @@ static int check_dll(ac_look_t *look)
     return 0;
 }
 
-static int add_arguments(ac_look_t *look, const apr_array_header_t *args, const char *source)
+static int add_arguments(ac_look_t *look, const apr_array_header_t *args,
+                         const char *source)
 {
     if (!args || look->launch->argv->nelts + args->nelts > AC_LAUNCH_ARGS_MAX) {
-        return ac_look_fail(look, AC_FAULT_CONFIG, "%s: the arguments have an open quote or "
-                            "are more than %d", source, AC_LAUNCH_ARGS_MAX);
+        return ac_look_fail(look, AC_FAULT_CONFIG, "%s: the arguments have an open "
+                            "quote or are more than %d", source, AC_LAUNCH_ARGS_MAX);
     }
     apr_array_cat(look->launch->argv, args);
     return 0;
@@ -295,9 +298,10 @@ static int resolve_windows(ac_look_t *look, target_t *target)
     const char *name = with_slashes(text, look->p);
 
     if (strstr(name, "%LAUNCHER_PATH%")) {
-        return ac_look_fail(look, AC_FAULT_CONFIG, "web.config still says %%LAUNCHER_PATH%%: "
-                            "%s is the folder of the project; publish it (dotnet publish) and "
-                            "mount what that made", look->req->folder);
+        return ac_look_fail(look, AC_FAULT_CONFIG, "web.config still says "
+                            "%%LAUNCHER_PATH%%: %s is the folder of the project; "
+                            "publish it (dotnet publish) and mount what that made",
+                            look->req->folder);
     }
     if (ends_with(name, ".exe")) {
         name = apr_pstrndup(look->p, name, strlen(name) - 4);
@@ -310,8 +314,8 @@ static int resolve_windows(ac_look_t *look, target_t *target)
         return target->program ? 0 : ac_look_no_dotnet(look);
     }
     if (has_drive(name)) {
-        ac_look_notice(look, "web.config: processPath \"%.200s\" is a path of Windows; its "
-                       "last part is looked for", text);
+        ac_look_notice(look, "web.config: processPath \"%.200s\" is a path of Windows; "
+                       "its last part is looked for", text);
         name = last_segment(name);
     }
     while (!strncmp(name, "./", 2)) {
@@ -348,8 +352,8 @@ static int from_web_config(ac_look_t *look)
     const char *source;
 
     look->launch->kind = AC_KIND_DOTNET;
-    source = apr_psprintf(look->p, "web.config: processPath \"%.200s\", arguments \"%.200s\"",
-                          look->set->process_path.v, line);
+    source = apr_psprintf(look->p, "web.config: processPath \"%.200s\", arguments "
+                          "\"%.200s\"", look->set->process_path.v, line);
     return resolve_windows(look, &target) || finish(look, &target, words, source);
 }
 

@@ -55,8 +55,7 @@ const char *ac_look_path_search(const ac_look_t *look, const char *name)
         if (*path != '/') {
             continue;
         }
-        candidate = apr_pstrcat(look->p, apr_pstrmemdup(look->p, path, (apr_size_t)(end - path)),
-                                "/", name, NULL);
+        candidate = apr_psprintf(look->p, "%.*s/%s", (int)(end - path), path, name);
         if (runs(candidate)) {
             return candidate;
         }
@@ -117,9 +116,10 @@ const char *ac_look_dotnet(const ac_look_t *look)
 
 int ac_look_no_dotnet(ac_look_t *look)
 {
-    return ac_look_fail(look, AC_FAULT_EXEC, "the .NET host \"dotnet\" was found neither in "
-                        "PATH (%.200s) nor in DOTNET_ROOT, /usr/share/dotnet, /usr/lib/dotnet "
-                        "or /usr/lib64/dotnet: install the ASP.NET Core runtime",
+    return ac_look_fail(look, AC_FAULT_EXEC, "the .NET host \"dotnet\" was found "
+                        "neither in PATH (%.200s) nor in DOTNET_ROOT, "
+                        "/usr/share/dotnet, /usr/lib/dotnet or /usr/lib64/dotnet: "
+                        "install the ASP.NET Core runtime",
                         ac_env_get(look->env, "PATH"));
 }
 
@@ -200,8 +200,8 @@ static void use_shell(ac_look_t *look, const ac_command_t *cmd, const char *sour
     ac_look_arg(look, "/bin/sh");
     ac_look_arg(look, "-c");
     ac_look_arg(look, cmd->shell);
-    ac_look_notice(look, "%s: the command needs a shell (%s) and runs as /bin/sh -c", source,
-                   cmd->why);
+    ac_look_notice(look, "%s: the command needs a shell (%s) and runs as /bin/sh -c",
+                   source, cmd->why);
 }
 
 static int use_words(ac_look_t *look, const ac_command_t *cmd, const char *source)
@@ -210,9 +210,10 @@ static int use_words(ac_look_t *look, const ac_command_t *cmd, const char *sourc
     int i;
 
     if (!program) {
-        return ac_look_fail(look, AC_FAULT_EXEC, "%s names the program \"%.100s\", which was "
-                            "found neither in %s nor in PATH (%.200s)", source, cmd->program,
-                            look->req->folder, ac_env_get(look->env, "PATH"));
+        return ac_look_fail(look, AC_FAULT_EXEC, "%s names the program \"%.100s\", "
+                            "which was found neither in %s nor in PATH (%.200s)",
+                            source, cmd->program, look->req->folder,
+                            ac_env_get(look->env, "PATH"));
     }
     look->launch->expand = AC_EXPAND_DOLLAR;
     ac_look_arg(look, program);
@@ -230,9 +231,9 @@ int ac_look_command(ac_look_t *look, const char *source, const char *text)
     int i;
 
     if (!cmd) {
-        return ac_look_fail(look, AC_FAULT_CONFIG, "%s: the command is empty, longer than %d "
-                            "characters or has more than %d words", source, AC_COMMAND_MAX,
-                            AC_LAUNCH_ARGS_MAX);
+        return ac_look_fail(look, AC_FAULT_CONFIG, "%s: the command is empty, longer "
+                            "than %d characters or has more than %d words", source,
+                            AC_COMMAND_MAX, AC_LAUNCH_ARGS_MAX);
     }
     extend_path(look);
     for (i = 0; i < cmd->vars->nelts; ++i) {

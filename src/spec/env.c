@@ -209,7 +209,8 @@ static void add_hosting_startup(process_t *proc)
 static const char **as_strings(const process_t *proc)
 {
     const apr_array_header_t *env = proc->env;
-    const char **strings = apr_palloc(proc->p, sizeof(char *) * ((apr_size_t)env->nelts + 1));
+    apr_size_t n = (apr_size_t)env->nelts + 1;
+    const char **strings = apr_palloc(proc->p, n * sizeof(*strings));
     int i;
 
     for (i = 0; i < env->nelts; ++i) {

@@ -85,8 +85,9 @@ static int step(walk_t *walk, const char *name)
     }
     if (!is_trusted(&st, walk->folder->uid)) {
         ac_result_set(walk->res, APR_EACCES, AC_STAGE_LOOK, AC_FAULT_IDENTITY,
-                      "\"%s\" on the way to %s belongs to uid %u, but must belong to root "
-                      "or to the app's user (uid %u): change its owner or AppCoreUser",
+                      "\"%s\" on the way to %s belongs to uid %u, but must belong to "
+                      "root or to the app's user (uid %u): change its owner or "
+                      "AppCoreUser",
                       name, walk->folder->path, (unsigned)st.st_uid,
                       (unsigned)walk->folder->uid);
         goto cleanup;
@@ -302,7 +303,8 @@ const char *ac_folder_spelling(const ac_folder_t *folder, const char *name)
         match.wanted += 2;
     }
     each_entry(folder, match_spelling, &match);
-    return match.found == 1 && ac_folder_has_file(folder, match.name) ? match.name : NULL;
+    return match.found == 1 && ac_folder_has_file(folder, match.name) ? match.name
+                                                                      : NULL;
 }
 
 typedef struct listing_t {
@@ -319,7 +321,8 @@ static int list_suffix(const ac_folder_t *folder, const char *name, void *baton)
 
     if (len > n && !strcmp(name + len - n, list->suffix)
         && ac_folder_has_file(folder, name)) {
-        APR_ARRAY_PUSH(list->names, const char *) = apr_pstrmemdup(folder->p, name, len - n);
+        APR_ARRAY_PUSH(list->names, const char *) = apr_pstrmemdup(folder->p, name,
+                                                                   len - n);
     }
     return list->names->nelts < list->max;
 }
@@ -329,7 +332,8 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-apr_array_header_t *ac_folder_list(const ac_folder_t *folder, const char *suffix, int max)
+apr_array_header_t *ac_folder_list(const ac_folder_t *folder, const char *suffix,
+                                   int max)
 {
     listing_t list = { .suffix = suffix, .max = max };
 

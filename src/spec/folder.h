@@ -48,6 +48,7 @@ const char *ac_folder_spelling(const ac_folder_t *folder, const char *name);
 
 /* Names of regular files directly in the folder that end in `suffix`, without
  * it, sorted; at most max. */
-apr_array_header_t *ac_folder_list(const ac_folder_t *folder, const char *suffix, int max);
+apr_array_header_t *ac_folder_list(const ac_folder_t *folder, const char *suffix,
+                                   int max);
 
 #endif

@@ -29,8 +29,8 @@ json_t *ac_json_read(ac_look_t *look, const char *name)
     tree = json_loadb(data, len, 0, &error);
     if (!json_is_object(tree)) {
         json_decref(tree);
-        ac_look_fail(look, AC_FAULT_CONFIG, "%.100s is not valid JSON (line %d: %.100s): was "
-                     "it copied completely?", name, tree ? 1 : error.line,
+        ac_look_fail(look, AC_FAULT_CONFIG, "%.100s is not valid JSON (line %d: "
+                     "%.100s): was it copied completely?", name, tree ? 1 : error.line,
                      tree ? "not an object" : error.text);
         return NULL;
     }

@@ -120,18 +120,6 @@ static int overlay_is_modest(const ac_settings_t *set)
     return modest;
 }
 
-/* A merge prefers the later of two defaults, so those of an overlay must really
- * be defaults. */
-static void overlay_settle(ac_settings_t *set, apr_pool_t *p)
-{
-    const ac_settings_t *dflt = ac_settings_create(p);
-
-#define SETTLE(name, ...) \
-    if (set->name.origin == AC_ORIGIN_DEFAULT) { set->name = dflt->name; }
-    AC_SETTINGS(SETTLE, SETTLE, SETTLE)
-#undef SETTLE
-}
-
 static int is_launchable(const ac_launch_t *launch)
 {
     return launch->argv->nelts > 0 && launch->folder && *launch->folder == '/'
@@ -174,11 +162,7 @@ ac_launch_t *ac_launch_get(ac_wire_reader_t *r, apr_pool_t *p)
     if (r->status == APR_SUCCESS && !is_sound(launch)) {
         r->status = APR_EINVAL;
     }
-    if (r->status != APR_SUCCESS) {
-        return NULL;
-    }
-    overlay_settle(launch->overlay, p);
-    return launch;
+    return r->status == APR_SUCCESS ? launch : NULL;
 }
 
 ac_settings_t *ac_launch_settings(const ac_spec_t *spec, const ac_launch_t *launch,

@@ -63,7 +63,7 @@ typedef struct ac_launch_t {
     ac_settings_t *overlay;     /* origin AC_ORIGIN_WEBCONFIG: what web.config says */
     int64_t max_content_length; /* requestLimits@maxAllowedContentLength; -1 none */
     apr_array_header_t *notices;/* const char *: for the log, once per start */
-    uint32_t uid;               /* the identity that looked; filled by the keeper's child */
+    uint32_t uid;               /* who looked; filled by the keeper's child */
     uint32_t gid;
     const char *user;
     const char *home;           /* a writable home of the user, or NULL */
@@ -80,7 +80,7 @@ typedef struct ac_instance_t {
     uint32_t generation;
     unsigned reach;             /* the ways offered to this process */
     uint32_t port;              /* when reach has AC_REACH_PORT */
-    const char *socket_path;    /* {socket}, when reach has AC_REACH_PATH; APPCORE_SOCKET */
+    const char *socket_path;    /* {socket} and APPCORE_SOCKET, for AC_REACH_PATH */
     const char *token;          /* pairing token, 36 characters; where the settings'
                                    environment has ASPNETCORE_TOKEN, that one */
     const char *notify_path;    /* NOTIFY_SOCKET */

@@ -177,8 +177,9 @@ static int read_explicit_port(ac_look_t *look)
         return 1;
     }
     if (port < AC_PORT_MIN || port > AC_PORT_MAX) {
-        ac_look_fail(look, AC_FAULT_LISTEN, "%s is \"%.40s\", but must be a port from %d to "
-                     "%d, or empty for any", name, value, AC_PORT_MIN, AC_PORT_MAX);
+        ac_look_fail(look, AC_FAULT_LISTEN, "%s is \"%.40s\", but must be a port from "
+                     "%d to %d, or empty for any", name, value, AC_PORT_MIN,
+                     AC_PORT_MAX);
         return 0;
     }
     look->launch->port = (uint32_t)port;
@@ -209,12 +210,12 @@ static int no_match(ac_look_t *look)
 {
     const char *hints = apr_array_pstrcat(look->p, look->hints, 0);
 
-    return ac_look_fail(look, AC_FAULT_CONFIG,
-                        "nothing to run was found in %s%s%s; looked for: AppCoreProcessPath, "
-                        "web.config with <aspNetCore>, NAME.runtimeconfig.json with NAME.dll, "
-                        "NAME.so, Procfile with web:, package.json, asgi.py, main.py with "
-                        "app, wsgi.py, passenger_wsgi.py, config.ru",
-                        look->req->folder, *hints ? ": " : "", hints);
+    return ac_look_fail(look, AC_FAULT_CONFIG, "nothing to run was found in %s%s%s; "
+                        "looked for: AppCoreProcessPath, web.config with <aspNetCore>, "
+                        "NAME.runtimeconfig.json with NAME.dll, NAME.so, Procfile with "
+                        "web:, package.json, asgi.py, main.py with app, wsgi.py, "
+                        "passenger_wsgi.py, config.ru", look->req->folder,
+                        *hints ? ": " : "", hints);
 }
 
 /* These go to logs and pages; names in a folder may hold anything. */
@@ -239,7 +240,8 @@ static void tidy(ac_look_t *look)
     clean((char *)launch->found);
     clean(launch->result.detail);
     for (i = 0; i < launch->notices->nelts; ++i) {
-        char *notice = apr_pstrndup(look->p, APR_ARRAY_IDX(launch->notices, i, char *), 512);
+        char *notice = apr_pstrndup(look->p, APR_ARRAY_IDX(launch->notices, i, char *),
+                                    512);
 
         clean(notice);
         APR_ARRAY_IDX(launch->notices, i, char *) = notice;

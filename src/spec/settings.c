@@ -98,8 +98,9 @@ ac_settings_t *ac_settings_merge(const ac_settings_t *base, const ac_settings_t 
 {
     ac_settings_t *set = apr_pcalloc(p, sizeof(*set));
 
-#define PICK(name) \
-    set->name = add->name.origin >= base->name.origin ? add->name : base->name;
+#define IS_SAID(name) \
+    (add->name.origin != AC_ORIGIN_DEFAULT && add->name.origin >= base->name.origin)
+#define PICK(name) set->name = IS_SAID(name) ? add->name : base->name;
 #define NUM(name, directive, dflt) PICK(name)
 #define STR(name, directive, dflt) PICK(name)
 #define LIST(name, directive) PICK(name)
@@ -108,6 +109,7 @@ ac_settings_t *ac_settings_merge(const ac_settings_t *base, const ac_settings_t 
 #undef STR
 #undef LIST
 #undef PICK
+#undef IS_SAID
     set->environment = merge_environment(&base->environment, &add->environment, p);
     return set;
 }

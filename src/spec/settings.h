@@ -43,11 +43,15 @@ typedef struct ac_env_var_t {
 
 #define AC_SETTINGS_LIST_MAX 1024       /* elements of a list, when decoded */
 
-typedef enum ac_hosting_e { AC_HOSTING_OUT_OF_PROCESS = 0, AC_HOSTING_IN_PROCESS } ac_hosting_e;
+typedef enum ac_hosting_e {
+    AC_HOSTING_OUT_OF_PROCESS = 0, AC_HOSTING_IN_PROCESS
+} ac_hosting_e;
 typedef enum ac_webconfig_e {
     AC_WEBCONFIG_OFF = 0, AC_WEBCONFIG_ON, AC_WEBCONFIG_IGNORE_ACCESS_RULES
 } ac_webconfig_e;
-typedef enum ac_listen_e { AC_LISTEN_AUTO = 0, AC_LISTEN_SOCKET, AC_LISTEN_TCP } ac_listen_e;
+typedef enum ac_listen_e {
+    AC_LISTEN_AUTO = 0, AC_LISTEN_SOCKET, AC_LISTEN_TCP
+} ac_listen_e;
 typedef enum ac_start_e { AC_START_ON_DEMAND = 0, AC_START_ALWAYS_RUNNING } ac_start_e;
 typedef enum ac_tristate_e { AC_OFF = 0, AC_ON = 1, AC_AUTO = 2 } ac_tristate_e;
 /* Resources of AppCoreLimit, in the order of the limit_* settings. */
@@ -112,7 +116,8 @@ typedef struct ac_settings_t {
 /* All built-in defaults, empty lists. */
 ac_settings_t *ac_settings_create(apr_pool_t *p);
 
-/* A new struct in p: per member the one of higher origin, `add` among equals.
+/* A new struct in p: per member the one of higher origin, `add` among equals;
+ * what `add` leaves at its default is base's.
  * environment is the union by name, the value of higher origin winning. Names
  * are case-sensitive, as everywhere on Linux, but a name out of web.config also
  * means one that differs in case only, as ANCM has it; the value then comes from

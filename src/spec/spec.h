@@ -28,8 +28,8 @@ typedef struct ac_spec_t {
     unsigned char digest[AC_SPEC_DIGEST];
     const char *name;           /* for logs and APPCORE_APP: <AppCoreApp NAME>,
                                    else the last segment of prefix, else of folder */
-    int named;                  /* name is that of an <AppCoreApp>, so it makes the id;
-                                   0: the folder does */
+    int named;                  /* name is that of an <AppCoreApp> and makes the id;
+                                   else the folder does */
     const char *prefix;         /* URL prefix without trailing slash, "" for "/" */
     const char *folder;         /* absolute, no trailing slash */
     const char *host;           /* ServerName of the first vhost that mounts it */
@@ -46,7 +46,7 @@ typedef struct ac_spec_t {
 typedef struct ac_globals_t {
     const char *runtime_dir;    /* absolute */
     const char *state_dir;
-    const char *server_user;    /* httpd's User, for manager and relay; NULL when not root */
+    const char *server_user;    /* httpd's User; NULL when not started as root */
     uint32_t server_uid;        /* of httpd's User and Group */
     uint32_t server_gid;
     uint32_t max_spawns;

@@ -100,7 +100,8 @@ static int read_number(const reading_t *rd, const apr_xml_elem *elem,
     }
     n = len < 10 ? strtol(value, NULL, 10) : def->max + 1;
     if (def->clamps && n > def->max && len && strspn(value, "0123456789") == len) {
-        ac_webconfig_notice(rd->web, "web.config: %s is limited to %ld", def->name, def->max);
+        ac_webconfig_notice(rd->web, "web.config: %s is limited to %ld", def->name,
+                            def->max);
         n = def->max;
     }
     if (!len || strspn(value, "0123456789") != len || n < def->min || n > def->max) {
@@ -177,8 +178,8 @@ static int read_request_timeout(const reading_t *rd, const apr_xml_elem *elem)
     }
     seconds = parse_timespan(value);
     if (seconds < 0) {
-        return fail(rd, "attribute 'requestTimeout' is \"%.40s\". A time as hh:mm:ss between "
-                    "00:00:00 and 360:00:00 was expected.", value);
+        return fail(rd, "attribute 'requestTimeout' is \"%.40s\". A time as hh:mm:ss "
+                    "between 00:00:00 and 360:00:00 was expected.", value);
     }
     /* ANCM hands its zero to a library for which that means no limit at all. */
     rd->web->overlay->request_time =
@@ -202,9 +203,9 @@ static int read_hosting_model(const reading_t *rd, const apr_xml_elem *elem)
                     "hostingModel=\"inprocess\" or hostingModel=\"outofprocess\" in the "
                     "web.config file.", value);
     }
-    ac_webconfig_notice(rd->web, "web.config asks for hostingModel=\"inprocess\"; the app "
-                        "runs out of process, because only AppCoreHostingModel InProcess "
-                        "in httpd's configuration allows the other");
+    ac_webconfig_notice(rd->web, "web.config asks for hostingModel=\"inprocess\"; the "
+                        "app runs out of process, because only AppCoreHostingModel "
+                        "InProcess in httpd's configuration allows the other");
     return 1;
 }
 
@@ -221,7 +222,8 @@ static int read_stdout_log(const reading_t *rd, const apr_xml_elem *elem)
     }
     if (enabled == 1) {
         rd->web->overlay->stdout_log_enabled = said(AC_ON);
-        rd->web->overlay->stdout_log_file.v = file && *file ? file : ".\\aspnetcore-stdout";
+        rd->web->overlay->stdout_log_file.v = file && *file ? file
+                                                            : ".\\aspnetcore-stdout";
         rd->web->overlay->stdout_log_file.origin = AC_ORIGIN_WEBCONFIG;
     }
     return 1;
@@ -273,7 +275,8 @@ static int add_variable(const reading_t *rd, const apr_xml_elem *elem)
         return fail(rd, "<environmentVariable name=\"%.64s\"> has no value.", var.name);
     }
     if (list->nelts == AC_LAUNCH_ENV_MAX) {
-        return fail(rd, "there are more than %d environment variables.", AC_LAUNCH_ENV_MAX);
+        return fail(rd, "there are more than %d environment variables.",
+                    AC_LAUNCH_ENV_MAX);
     }
     APR_ARRAY_PUSH(list, ac_env_var_t) = var;
     return 1;
@@ -306,8 +309,8 @@ static void note_handler_settings(const reading_t *rd, const apr_xml_elem *elem)
     for (child = elem->first_child; child; child = child->next) {
         const char *name = ac_webconfig_attr(child, "name");
 
-        ac_webconfig_notice(rd->web, "web.config: handlerSetting \"%.64s\" has no effect here",
-                            name ? name : "");
+        ac_webconfig_notice(rd->web, "web.config: handlerSetting \"%.64s\" has no "
+                            "effect here", name ? name : "");
     }
 }
 
@@ -325,8 +328,8 @@ static int read_children(const reading_t *rd, const apr_xml_elem *elem)
             note_handler_settings(rd, child);
         }
         else if (!strcmp(child->name, "recycleOnFileChange")) {
-            ac_webconfig_notice(rd->web, "web.config: <recycleOnFileChange> has no effect, as "
-                                "in IIS");
+            ac_webconfig_notice(rd->web, "web.config: <recycleOnFileChange> has no "
+                                "effect, as in IIS");
         }
         else {
             return fail(rd, "%s", SECTION_ERROR);
@@ -347,8 +350,9 @@ static void note_unknown_attributes(const reading_t *rd, const apr_xml_elem *ele
             }
         }
         if (i == N(known_attributes)) {
-            ac_webconfig_notice(rd->web, "web.config: attribute '%.64s' of <aspNetCore> is "
-                                "not known and has no effect", attr->name);
+            ac_webconfig_notice(rd->web, "web.config: attribute '%.64s' of "
+                                "<aspNetCore> is not known and has no effect",
+                                attr->name);
         }
     }
 }
@@ -388,8 +392,10 @@ static int read_groups(const reading_t *rd, const apr_xml_elem *parent, int here
     const apr_xml_elem *child;
 
     for (child = parent->first_child; child; child = child->next) {
-        if ((!strcmp(child->name, "system.webServer") || !strcmp(child->name, "system.web"))
-            && !read_section(rd, child, here)) {
+        int is_section = !strcmp(child->name, "system.webServer")
+                         || !strcmp(child->name, "system.web");
+
+        if (is_section && !read_section(rd, child, here)) {
             return 0;
         }
     }

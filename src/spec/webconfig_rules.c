@@ -135,17 +135,18 @@ static int read_request_limits(const place_t *at, const apr_xml_elem *limits, in
 
     for (attr = limits->attr; attr; attr = attr->next) {
         if (strcmp(attr->name, "maxAllowedContentLength")) {
-            ac_webconfig_notice(at->web, "web.config: requestLimits '%.64s' has no effect; "
-                                "httpd has LimitRequestLine and LimitRequestFieldSize",
-                                attr->name);
+            ac_webconfig_notice(at->web, "web.config: requestLimits '%.64s' has no "
+                                "effect; httpd has LimitRequestLine and "
+                                "LimitRequestFieldSize", attr->name);
         }
     }
     if (has_entries(limits)) {
         add_access_rule(at, "security/requestFiltering/requestLimits/headerLimits");
     }
     if (!here && ac_webconfig_attr(limits, "maxAllowedContentLength")) {
-        ac_webconfig_notice(at->web, "web.config: maxAllowedContentLength of a <location> has "
-                            "no effect; httpd has LimitRequestBody in <Location>");
+        ac_webconfig_notice(at->web, "web.config: maxAllowedContentLength of a "
+                            "<location> has no effect; httpd has LimitRequestBody in "
+                            "<Location>");
         return 1;
     }
     return read_max_content(at, limits);
@@ -162,8 +163,8 @@ static int read_request_filtering(const place_t *at, const apr_xml_elem *elem, i
             }
         }
         else if (has_entries(child) || attr_is(child, "allowUnlisted", "false")) {
-            add_access_rule(at, apr_psprintf(at->web->p, "security/requestFiltering/%.64s",
-                                             child->name));
+            add_access_rule(at, apr_psprintf(at->web->p,
+                            "security/requestFiltering/%.64s", child->name));
         }
     }
     return 1;
@@ -222,9 +223,9 @@ static void note_handlers(const place_t *at, const apr_xml_elem *elem)
         if (is(child, "add") && (!modules || strncmp(modules, "AspNetCoreModule", 16))) {
             const char *name = ac_webconfig_attr(child, "name");
 
-            ac_webconfig_notice(at->web, "web.config: handler \"%.64s\" has no effect; httpd "
-                                "has SetHandler, and AppCoreEnabled Off in a <Location>",
-                                name ? name : "");
+            ac_webconfig_notice(at->web, "web.config: handler \"%.64s\" has no effect; "
+                                "httpd has SetHandler, and AppCoreEnabled Off in a "
+                                "<Location>", name ? name : "");
         }
     }
 }
@@ -249,8 +250,9 @@ static void note_element(const place_t *at, const apr_xml_elem *elem)
     for (i = 0; i < sizeof(equivalents) / sizeof(equivalents[0]); ++i) {
         if (is(elem, equivalents[i].name)) {
             if (equivalents[i].instead) {
-                ac_webconfig_notice(at->web, "web.config: <%s> has no effect; httpd has %s",
-                                    equivalents[i].name, equivalents[i].instead);
+                ac_webconfig_notice(at->web, "web.config: <%s> has no effect; httpd "
+                                    "has %s", equivalents[i].name,
+                                    equivalents[i].instead);
             }
             return;
         }
@@ -266,8 +268,8 @@ static int read_web_server(const place_t *at, const apr_xml_elem *section, int h
     for (child = section->first_child; child; child = child->next) {
         note_element(at, child);
         if (ac_webconfig_attr(child, "configSource")) {
-            ac_webconfig_notice(at->web, "web.config: configSource of <%.64s> is not followed",
-                                child->name);
+            ac_webconfig_notice(at->web, "web.config: configSource of <%.64s> is not "
+                                "followed", child->name);
         }
         if (is(child, "handlers")) {
             note_handlers(at, child);
