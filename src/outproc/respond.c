@@ -107,6 +107,10 @@ void ac_respond_head(ac_exchange_t *x, const ac_response_t *response)
         apr_table_unset(headers, "Content-Type");
         set_content_type(r, type);
     }
+    if (!r->connection->master) {
+        /* httpd sends trailers on HTTP/2 streams only. */
+        apr_table_unset(headers, "Trailer");
+    }
     /* Makes httpd's header filter keep the app's Server and Date, as it does for
      * any proxy; all phases that ask for it are over. */
     r->proxyreq = PROXYREQ_REVERSE;
