@@ -49,7 +49,7 @@ static int send_page(request_rec *r, const ac_page_t *page, int body_complete)
     if (!body_complete && ap_request_has_body(r)) {
         r->connection->keepalive = AP_CONN_CLOSE;
     }
-    return ac_page_send(r, page);
+    return ac_page_send(r, page) == OK ? AC_ANSWERED : page->status;
 }
 
 int ac_error_unavailable(request_rec *r, const ac_mount_t *mount,
@@ -141,14 +141,14 @@ int ac_error_exchange(ac_exchange_t *x, const ac_mount_t *mount,
         ac_respond_undo(x);
     }
     if (x->outcome == AC_OUTCOME_CLIENT_FAULT) {
-        return x->committed ? OK : client_fault(x, mount);
+        return x->committed ? AC_ANSWERED : client_fault(x, mount);
     }
     ap_log_rerror(APLOG_MARK, APLOG_ERR, x->error == APR_EOF ? 0 : x->error, r,
                   "app %s, process %u, generation %u: %s%s%s", mount->spec->name,
                   proc->pid, proc->generation, describe(x), x->why ? ": " : "",
                   x->why ? x->why : "");
     if (x->committed) {
-        return OK;
+        return AC_ANSWERED;
     }
     page = page_for(mount, NULL);
     page.status = x->outcome == AC_OUTCOME_SILENT ? HTTP_GATEWAY_TIME_OUT
@@ -165,5 +165,5 @@ int ac_error_client_gone(request_rec *r)
     r->connection->aborted = 1;
     r->connection->keepalive = AP_CONN_CLOSE;
     r->status = CLIENT_CLOSED_REQUEST;
-    return DONE;
+    return AC_ANSWERED;
 }

@@ -7,14 +7,18 @@
 /* What a request gets instead of the app's answer.
  *
  * Every function logs one line for the administrator, sets Retry-After and the
- * note "appcore-substatus", and returns what the handler returns: an HTTP status,
- * which httpd turns into its own or the configured error document, or OK when our
- * page was sent. Reading the report of a failed start may block on the disk. */
+ * note "appcore-substatus", and returns an HTTP status, which httpd turns into its
+ * own or the configured error document, or AC_ANSWERED when nothing is left to be
+ * done. Reading the report of a failed start may block on the disk. */
 
 #include "httpd.h"
 #include "conf/conf.h"
 #include "outproc/exchange.h"
 #include "shared/board.h"
+
+/* Neither OK nor DONE, which mean "go on" while a request waits and is tried: the
+ * handler returns OK for it, and nobody tries again. */
+#define AC_ANSWERED (-100)
 
 /* 503: cannot be served now, worth another try in `retry` (at least a second). */
 int ac_error_unavailable(request_rec *r, const ac_mount_t *mount,

@@ -389,10 +389,26 @@ static int serve_app(serve_t *s)
     return rv;
 }
 
+static int answer(request_rec *r, const ac_mount_t *mount)
+{
+    serve_t *s;
+    int rv;
+
+    if (!ac_child()) {
+        return ac_error_unavailable(r, mount, 0, "the supervisor does not run");
+    }
+    s = apr_pcalloc(r->pool, sizeof(*s));
+    s->r = r;
+    s->mount = mount;
+    s->child = ac_child();
+    s->failed_proc = AC_BOARD_NO_PROC;
+    rv = serve_static(s);
+    return rv == DECLINED ? serve_app(s) : rv;
+}
+
 static int handle(request_rec *r)
 {
     ac_context_t *ctx;
-    serve_t *s;
     int rv;
 
     if (!r->handler || strcmp(r->handler, AC_HANDLER)) {
@@ -402,16 +418,8 @@ static int handle(request_rec *r)
     if (!ctx || !ctx->mount) {
         return DECLINED;
     }
-    if (!ac_child()) {
-        return ac_error_unavailable(r, ctx->mount, 0, "the supervisor does not run");
-    }
-    s = apr_pcalloc(r->pool, sizeof(*s));
-    s->r = r;
-    s->mount = ctx->mount;
-    s->child = ac_child();
-    s->failed_proc = AC_BOARD_NO_PROC;
-    rv = serve_static(s);
-    return rv == DECLINED ? serve_app(s) : rv;
+    rv = answer(r, ctx->mount);
+    return rv == AC_ANSWERED ? OK : rv;
 }
 
 void ac_request_register_hooks(apr_pool_t *p)

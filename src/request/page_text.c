@@ -240,7 +240,8 @@ static void add_facts(ac_html_t *html, const ac_page_t *page)
                                                report->generation));
     }
     add_fact(html, "Ending", ending(report, html->p));
-    if (report->result.status != APR_SUCCESS) {
+    /* APR's own codes, beyond those of the system, say nothing to a reader. */
+    if (report->result.status > 0 && report->result.status < APR_OS_START_ERROR) {
         char text[128];
 
         add_fact(html, "System error",

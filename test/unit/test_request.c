@@ -232,6 +232,8 @@ START_TEST(journey_ends_where_the_failure_was)
     ck_assert(has(text, "<li class=\"open\">waiting until"));
     ck_assert(has(text, "No such file or directory"));
     ck_assert(!has(text, "What it printed"));
+    report->result.status = APR_EGENERAL;
+    ck_assert(!has(ac_page_text(&page, p), "System error"));
     ck_assert(!has(text, "Ending"));
 
     ac_result_set(&report->result, 0, AC_STAGE_RUN, AC_FAULT_CRASHED, "crashed");
