@@ -292,7 +292,8 @@ START_TEST(backoff_starts_at_once_and_grows)
         ck_assert_int_gt(delay, previous);
         previous = delay;
     }
-    ck_assert_int_eq(ac_backoff_delay(1000, middle), ac_backoff_delay(UINT32_MAX, middle));
+    ck_assert_int_eq(ac_backoff_delay(1000, middle),
+                     ac_backoff_delay(UINT32_MAX, middle));
 }
 END_TEST
 

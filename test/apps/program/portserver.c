@@ -86,9 +86,8 @@ static void respond(conn_t *c, int status, const char *type, const char *body,
                     size_t len)
 {
     char head[256];
-    int n = snprintf(head, sizeof(head),
-                     "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n%s\r\n",
-                     status, status < 400 ? "OK" : "Error", type, len,
+    int n = snprintf(head, sizeof(head), "HTTP/1.1 %d %s\r\nContent-Type: %s\r\n"
+                     "Content-Length: %zu\r\n%s\r\n", status, status < 400 ? "OK" : "Error", type, len,
                      c->closing ? "Connection: close\r\n" : "");
 
     send_all(c, head, (size_t)n, body, strcmp(c->method, "HEAD") ? len : 0);
@@ -102,8 +101,9 @@ static void respond_text(conn_t *c, int status, const char *text)
 static int begin_chunked(conn_t *c, const char *type)
 {
     char head[256];
-    int n = snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nContent-Type: %s\r\n"
-                     "Cache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n\r\n", type);
+    int n = snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nContent-Type: %.100s\r\n"
+                     "Cache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n\r\n",
+                     type);
 
     return send_all(c, head, (size_t)n, NULL, 0);
 }
