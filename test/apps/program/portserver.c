@@ -87,7 +87,8 @@ static void respond(conn_t *c, int status, const char *type, const char *body,
 {
     char head[256];
     int n = snprintf(head, sizeof(head), "HTTP/1.1 %d %s\r\nContent-Type: %s\r\n"
-                     "Content-Length: %zu\r\n%s\r\n", status, status < 400 ? "OK" : "Error", type, len,
+                     "Content-Length: %zu\r\n%s\r\n",
+                     status, status < 400 ? "OK" : "Error", type, len,
                      c->closing ? "Connection: close\r\n" : "");
 
     send_all(c, head, (size_t)n, body, strcmp(c->method, "HEAD") ? len : 0);
