@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#include "test_keeper.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <apr_strings.h>
+
+#include "base/clock.h"
+
+/* How things end: processes, manager, relay, httpd, the keeper itself. */
+
+START_TEST(what_an_app_leaves_behind_ends_with_it)
+{
+    pid_t polite, stubborn, daemon;
+
+    run_shell(1, "sleep 60 & echo $!; "
+              "(trap '' TERM; while :; do sleep 60; done) & echo $!; "
+              "setsid sleep 60 & echo $!; wait");
+    polite = atoi(read_line(app_out));
+    stubborn = atoi(read_line(app_out));
+    daemon = atoi(read_line(app_out));
+    ask_signal(1, SIGTERM, 0);
+    ck_assert_int_eq(exited(1), SIGTERM);
+    UNTIL(process_gone(polite));
+    UNTIL(process_gone(daemon));
+    UNTIL(process_gone(stubborn));
+}
+END_TEST
+
+START_TEST(a_daemon_lives_while_its_app_does)
+{
+    pid_t daemon;
+
+    run_shell(1, "setsid sh -c 'sleep 60 & echo $!'; read x; exec sleep 60");
+    daemon = atoi(read_line(app_out));
+    run_shell(2, "exit 0");
+    exited(2);
+    ck_assert(!process_gone(daemon));
+    ask_signal(1, SIGKILL, 0);
+    exited(1);
+    UNTIL(process_gone(daemon));
+}
+END_TEST
+
+START_TEST(a_new_manager_adopts_what_runs)
+{
+    ac_process_t process;
+    ac_wire_writer_t w;
+    ac_message_t *msg;
+    int fd = listen_fd(1, 3, 0), is_relay, seen = 0;
+    pid_t pid, before = h.manager_pid, dead;
+
+    ask_shell(1, AC_REACH_FD, "exec sleep 60");
+    pid = spawned(1);
+    executed(1);
+    ac_message_begin(&w, AC_MSG_NOTE, p);
+    ac_wire_put_u64(&w, 1);
+    ac_wire_put_bytes(&w, "my note", 7);
+    say(h.manager, &w);
+    ask_shell(2, 0, "exit 5");
+    dead = spawned(2);
+    exited(2);
+
+    kill(before, SIGKILL);
+    close(h.manager);
+    h.manager = harness_next_link(&h.manager_pid, &is_relay);
+    ck_assert(!is_relay);
+    ck_assert_int_ne(h.manager_pid, before);
+    msg = hear(h.manager, AC_MSG_HELLO);
+    ck_assert_uint_eq(ac_wire_get_u32(&msg->body), AC_PROTOCOL);
+    ck_assert_int_eq(msg->n_fds, 5);
+    msg = hear(h.manager, AC_MSG_CONFIG);
+    ck_assert_uint_eq(ac_wire_get_u32(&msg->body), h.serial);
+    ck_assert_int_eq(msg->n_fds, 1);
+    for (; seen < 2; ++seen) {
+        msg = hear(h.manager, AC_MSG_ADOPT);
+        ac_process_get(&msg->body, &process, p);
+        ck_assert_int_eq(ac_wire_reader_end(&msg->body), APR_SUCCESS);
+        ck_assert_uint_eq(process.app_id, APP);
+        if (process.tag == 2) {
+            ck_assert_int_eq(process.state, AC_PROCESS_EXITED);
+            ck_assert_int_eq(process.wait_status, 5 << 8);
+            ck_assert_uint_eq(process.pid, (uint32_t)dead);
+            continue;
+        }
+        ck_assert_uint_eq(process.tag, 1);
+        ck_assert_int_eq(process.state, AC_PROCESS_RUNNING);
+        ck_assert_uint_eq(process.pid, (uint32_t)pid);
+        ck_assert_uint_eq(process.generation, 3);
+        ck_assert_uint_eq(process.proc, 7);
+        ck_assert_uint_eq(process.note_len, 7);
+        ck_assert_mem_eq(process.note, "my note", 7);
+        ck_assert_int_eq(msg->n_fds, 1);
+        if (is_root()) {
+            ck_assert_uint_eq(process.uid, OTHER_USER);
+        }
+    }
+    hear(h.manager, AC_MSG_BEGIN);
+    ck_assert(!process_gone(pid));
+    /* The relay learns of a new link to the new manager. */
+    ck_assert_int_eq(hear(h.relay, AC_MSG_LINK)->n_fds, 1);
+    ask_signal(1, SIGTERM, 0);
+    ck_assert_int_eq(exited(1), SIGTERM);
+    close(fd);
+}
+END_TEST
+
+START_TEST(a_new_relay_gets_every_stream)
+{
+    int is_relay;
+
+    run_shell(1, "trap 'echo more' USR1; echo first; while :; do sleep 60 & wait; done");
+    ck_assert_str_eq(read_line(app_out), "first");
+    close(app_out);
+    close(app_err);
+    app_out = app_err = -1;
+    kill(h.relay_pid, SIGKILL);
+    close(h.relay);
+    h.relay = harness_next_link(&h.relay_pid, &is_relay);
+    ck_assert(is_relay);
+    take_stream(1);
+    /* The app noticed nothing: no SIGPIPE, and its pipe is the same. */
+    ask_signal(1, SIGUSR1, 0);
+    ck_assert_str_eq(read_line(app_out), "more");
+    ck_assert_int_eq(hear(h.manager, AC_MSG_LINK)->n_fds, 1);
+}
+END_TEST
+
+START_TEST(error_logs_reach_the_relay_in_order)
+{
+    int fds[AC_MESSAGE_FDS], i;
+    ac_wire_writer_t w;
+    ac_message_t *msg;
+
+    for (i = 0; i < AC_MESSAGE_FDS; ++i) {
+        fds[i] = h.listener;
+    }
+    for (i = 0; i < 2; ++i) {
+        ac_message_begin(&w, AC_MSG_LOGS, p);
+        ac_wire_put_u32(&w, (uint32_t)i * AC_MESSAGE_FDS);
+        ac_wire_put_u32(&w, i ? 2 : AC_MESSAGE_FDS);
+        ck_assert_int_eq(ac_message_send(h.control, &w, fds, i ? 2 : AC_MESSAGE_FDS),
+                         APR_SUCCESS);
+        msg = hear(h.relay, AC_MSG_LOGS);
+        ck_assert_uint_eq(ac_wire_get_u32(&msg->body), (uint32_t)i * AC_MESSAGE_FDS);
+        ck_assert_int_eq(msg->n_fds, i ? 2 : AC_MESSAGE_FDS);
+    }
+    /* A later relay gets them as well. */
+    kill(h.relay_pid, SIGKILL);
+    close(h.relay);
+    h.relay = harness_next_link(&h.relay_pid, &i);
+    ck_assert_int_eq(hear(h.relay, AC_MSG_LOGS)->n_fds, AC_MESSAGE_FDS);
+    ck_assert_int_eq(hear(h.relay, AC_MSG_LOGS)->n_fds, 2);
+}
+END_TEST
+
+START_TEST(the_end_of_the_manager_is_logged)
+{
+    ac_message_t *msg;
+    const char *text;
+    int is_relay;
+
+    kill(h.manager_pid, SIGKILL);
+    close(h.manager);
+    msg = hear(h.relay, AC_MSG_LINE);
+    ac_wire_get_u32(&msg->body);
+    ac_wire_get_u32(&msg->body);
+    ac_wire_get_str(&msg->body, p);
+    ac_wire_get_u32(&msg->body);
+    text = ac_wire_get_str(&msg->body, p);
+    ck_assert_ptr_nonnull(strstr(text, "appcore-manager ended (signal 9)"));
+    h.manager = harness_next_link(&h.manager_pid, &is_relay);
+}
+END_TEST
+
+START_TEST(stop_waits_for_the_app_and_no_longer)
+{
+    apr_time_t begin = ac_clock_now();
+    struct stat st;
+
+    run_shell(1, "trap 'echo bye >bye; exit 0' TERM; : >ready; "
+              "while :; do sleep 60 & wait; done");
+    if (is_root()) {
+        ck_assert_int_eq(chown(h.folder, OTHER_USER, OTHER_USER), 0);
+    }
+    run_shell(2, "trap '' TERM; echo deaf; while :; do sleep 60; done");
+    ck_assert_str_eq(read_line(app_out), "deaf");
+    harness_stop();
+    /* The limit is two seconds; the deaf one gets SIGKILL then. */
+    ck_assert_int_ge(ac_clock_now() - begin, apr_time_from_sec(2));
+    ck_assert_int_lt(ac_clock_now() - begin, apr_time_from_sec(8));
+    ck_assert_int_eq(stat(h.dir, &st), -1);
+    harness_no_keeper();
+}
+END_TEST
+
+START_TEST(apps_end_when_the_control_link_does)
+{
+    pid_t pid = run_shell(1, "exec sleep 60");
+    int status;
+
+    close(h.control);
+    h.control = -1;
+    wait_pidfd(h.keeper_pidfd);
+    ck_assert_int_eq(waitpid(h.keeper, &status, 0), h.keeper);
+    ck_assert_int_eq(status, 0);
+    ck_assert(process_gone(pid));
+    h.keeper = 0;
+}
+END_TEST
+
+/* httpd's parent is a process between the test and the keeper here. */
+START_TEST(apps_end_when_httpd_is_killed)
+{
+    int pair[2], info[2], pidfd, status;
+    pid_t parent, keeper = 0, app;
+
+    harness_stop();
+    harness_no_keeper();
+    ck_assert_int_eq(pipe(info), 0);
+    ck_assert_int_eq(pipe(pair), 0);
+    parent = fork();
+    ck_assert_int_ge(parent, 0);
+    if (parent == 0) {
+        apr_pool_destroy(p);
+        harness_start();
+        app = run_shell(1, "exec sleep 60");
+        if (write(info[1], &h.keeper, sizeof(pid_t)) < 0
+            || write(info[1], &app, sizeof(pid_t)) < 0
+            || write(info[1], h.dir, strlen(h.dir) + 1) < 0) {
+            _exit(1);
+        }
+        for (;;) {
+            pause();
+        }
+    }
+    ck_assert_int_eq(read(info[0], &keeper, sizeof(keeper)), sizeof(keeper));
+    ck_assert_int_eq(read(info[0], &app, sizeof(app)), sizeof(app));
+    pidfd = pidfd_open(keeper, 0);
+    kill(parent, SIGKILL);
+    ck_assert_int_eq(waitpid(parent, &status, 0), parent);
+    wait_pidfd(pidfd);
+    UNTIL(process_gone(app));
+    close(pidfd);
+    close(info[0]);
+    close(info[1]);
+    close(pair[0]);
+    close(pair[1]);
+    UNTIL(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD);
+}
+END_TEST
+
+START_TEST(a_new_keeper_ends_what_a_killed_one_left)
+{
+    pid_t app, grandchild;
+
+    app = run_shell(1, "sleep 60 & echo $!; wait");
+    grandchild = atoi(read_line(app_out));
+    UNTIL(access(in_dir("run/keeper.pids"), R_OK) == 0);
+    kill(h.keeper, SIGKILL);
+    ck_assert_int_eq(waitpid(h.keeper, NULL, 0), h.keeper);
+    /* Manager and relay go with it, the app does not. */
+    UNTIL(process_gone(h.manager_pid) && process_gone(h.relay_pid));
+    ck_assert(!process_gone(app));
+    close(h.keeper_pidfd);
+    close(h.control);
+    close(h.manager);
+    close(h.relay);
+    harness_fork_keeper();
+    harness_configure();
+    UNTIL(process_gone(app) && process_gone(grandchild));
+    harness_links();
+    while (waitpid(-1, NULL, WNOHANG) > 0) {
+    }
+    run_shell(5, "echo new");
+    ck_assert_str_eq(read_line(app_out), "new");
+}
+END_TEST
+
+START_TEST(a_runtime_dir_of_somebody_else_is_refused)
+{
+    int status;
+
+    if (!is_root()) {
+        return;
+    }
+    ck_assert_int_eq(mkdir(h.runtime, 0755), 0);
+    ck_assert_int_eq(chown(h.runtime, OTHER_USER, OTHER_USER), 0);
+    h.board = open("/dev/null", O_RDWR);
+    h.rows = dup(h.board);
+    h.wake = dup(h.board);
+    harness_fork_keeper();
+    harness_send_config();
+    wait_pidfd(h.keeper_pidfd);
+    ck_assert_int_eq(waitpid(h.keeper, &status, 0), h.keeper);
+    ck_assert_int_eq(status, 1 << 8);
+    h.keeper = 0;
+}
+END_TEST
+
+TCase *end_case(void)
+{
+    TCase *tc = tcase_create("end");
+
+    tcase_add_checked_fixture(tc, harness_start, harness_stop);
+    tcase_add_test(tc, what_an_app_leaves_behind_ends_with_it);
+    tcase_add_test(tc, a_daemon_lives_while_its_app_does);
+    tcase_add_test(tc, a_new_manager_adopts_what_runs);
+    tcase_add_test(tc, a_new_relay_gets_every_stream);
+    tcase_add_test(tc, error_logs_reach_the_relay_in_order);
+    tcase_add_test(tc, the_end_of_the_manager_is_logged);
+    tcase_add_test(tc, stop_waits_for_the_app_and_no_longer);
+    tcase_add_test(tc, apps_end_when_the_control_link_does);
+    tcase_add_test(tc, apps_end_when_httpd_is_killed);
+    tcase_add_test(tc, a_new_keeper_ends_what_a_killed_one_left);
+    return tc;
+}
+
+TCase *refused_case(void)
+{
+    TCase *tc = tcase_create("refused");
+
+    tcase_add_checked_fixture(tc, harness_no_keeper, harness_stop);
+    tcase_add_test(tc, a_runtime_dir_of_somebody_else_is_refused);
+    return tc;
+}
