@@ -66,6 +66,10 @@ static void on_logs(relay_t *relay, ac_message_t *msg)
     uint32_t count = ac_wire_get_u32(&msg->body);
 
     if (ac_wire_reader_end(&msg->body) == APR_SUCCESS && count == (uint32_t)msg->n_fds) {
+        /* Standard error would keep a rotated log or an old logger's pipe open. */
+        if (first == 0 && msg->n_fds > 0) {
+            dup2(msg->fds[0], STDERR_FILENO);
+        }
         ac_logs_put(&relay->logs, first, msg->fds, msg->n_fds);
         msg->n_fds = 0;
     }
