@@ -24,7 +24,7 @@
 int ac_beneath_folder(const char *app_folder, const char *folder);
 
 /* A file by its relative name, or -1 and errno: ENOENT not there or not to be
- * named, EXDEV a link leads out, EACCES the rules on owner and kind. */
+ * named, EXDEV a link leads out, EACCES the rules on owner, kind and links. */
 int ac_beneath_file(int folder, const char *name, uid_t uid, struct stat *st);
 
 /* May a request name it? */

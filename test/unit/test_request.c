@@ -358,11 +358,18 @@ START_TEST(files_beneath_are_found)
 }
 END_TEST
 
+/* Where the kernel does not resolve beneath a folder (valgrind does not know the
+ * call), no link is followed at all. */
+static int leads_out(int error)
+{
+    return error == EXDEV || error == EACCES || error == ENOTDIR;
+}
+
 START_TEST(links_lead_nowhere_else)
 {
-    ck_assert_int_eq(look_for("outside"), EXDEV);
-    ck_assert_int_eq(look_for("absolute"), EXDEV);
-    ck_assert_int_ne(look_for("magic"), 0);
+    ck_assert(leads_out(look_for("outside")));
+    ck_assert(leads_out(look_for("absolute")));
+    ck_assert(leads_out(look_for("magic")));
 }
 END_TEST
 
@@ -395,7 +402,7 @@ START_TEST(folder_itself_may_not_be_a_way_out)
 {
     make_link("/etc", "www2");
     ck_assert_int_eq(ac_beneath_folder(root, in_root("www2")), -1);
-    ck_assert_int_eq(errno, EXDEV);
+    ck_assert(leads_out(errno));
     ck_assert_int_eq(ac_beneath_folder(root, in_root("nothing")), -1);
     ck_assert_int_eq(errno, ENOENT);
 }
