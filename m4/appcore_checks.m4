@@ -29,6 +29,15 @@ AC_ARG_ENABLE([fuzzers],
 
 APPCORE_CFLAGS="-std=gnu11 -Wall -Wextra -fvisibility=hidden -fno-strict-aliasing"
 APPCORE_LDFLAGS=
+dnl clang complains of the way in which APR's rings find their sentinel.
+AC_MSG_CHECKING([whether $CC knows -Wno-null-pointer-subtraction])
+appcore_save_CFLAGS=$CFLAGS
+CFLAGS="$CFLAGS -Werror -Wnull-pointer-subtraction"
+AC_COMPILE_IFELSE([AC_LANG_PROGRAM()],
+  [AC_MSG_RESULT([yes])
+   APPCORE_CFLAGS="$APPCORE_CFLAGS -Wno-null-pointer-subtraction"],
+  [AC_MSG_RESULT([no])])
+CFLAGS=$appcore_save_CFLAGS
 AS_IF([test "x$enable_maintainer_mode" = xyes],
   [APPCORE_CFLAGS="$APPCORE_CFLAGS -Werror -Wmissing-prototypes -Wstrict-prototypes"])
 AS_IF([test "x$enable_fuzzers" = xyes],
