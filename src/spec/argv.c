@@ -74,6 +74,9 @@ apr_array_header_t *ac_argv_split(const char *line, ac_quotes_e rules, apr_pool_
     splitter_t s = { .at = line };
     char *word;
 
+    if (strlen(line) > AC_LAUNCH_LINE_MAX) {
+        return NULL;
+    }
     s.out = apr_palloc(p, 2 * strlen(line) + 2);
     for (;;) {
         while (apr_isspace(*s.at)) {

@@ -19,7 +19,8 @@ typedef enum ac_quotes_e {
 } ac_quotes_e;
 
 /* Words (const char *); NULL when a quote stays open (never with Windows rules,
- * which close it at the end) or there are more than AC_LAUNCH_ARGS_MAX. */
+ * which close it at the end), the line is longer than AC_LAUNCH_LINE_MAX or has
+ * more than AC_LAUNCH_ARGS_MAX words. */
 apr_array_header_t *ac_argv_split(const char *line, ac_quotes_e rules, apr_pool_t *p);
 
 /* For logs: words joined, quoted where a shell would need it. */

@@ -222,7 +222,8 @@ static int add_arguments(ac_look_t *look, const apr_array_header_t *args,
 {
     if (!args || look->launch->argv->nelts + args->nelts > AC_LAUNCH_ARGS_MAX) {
         return ac_look_fail(look, AC_FAULT_CONFIG, "%s: the arguments have an open "
-                            "quote or are more than %d", source, AC_LAUNCH_ARGS_MAX);
+                            "quote, are more than %d or longer than %d characters",
+                            source, AC_LAUNCH_ARGS_MAX, AC_LAUNCH_LINE_MAX);
     }
     apr_array_cat(look->launch->argv, args);
     return 0;

@@ -253,6 +253,9 @@ static int read_command(const reading_t *rd, const apr_xml_elem *elem)
     if (!web->process_path || !*web->process_path) {
         return fail(rd, "Attribute 'processPath' is required.");
     }
+    if (strlen(web->process_path) > AC_LAUNCH_LINE_MAX) {
+        return fail(rd, "attribute 'processPath' is too long.");
+    }
     web->arguments = args ? args : "";
     path->v = web->process_path;
     path->origin = AC_ORIGIN_WEBCONFIG;

@@ -36,7 +36,7 @@ static void check_overlay(const ac_webconfig_t *web, apr_pool_t *p)
     ac_launch_put(&w, &launch);
     require(w.status == APR_SUCCESS);
     ac_wire_reader_init(&r, w.data, w.len);
-    require(w.len > AC_LAUNCH_WIRE_MAX || ac_launch_get(&r, p) != NULL);
+    require(w.len <= AC_LAUNCH_WIRE_MAX && ac_launch_get(&r, p) != NULL);
 }
 
 static void check_arguments(const ac_webconfig_t *web, apr_pool_t *p)

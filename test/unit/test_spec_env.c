@@ -124,8 +124,8 @@ END_TEST
 START_TEST(contract_cannot_be_replaced)
 {
     static const char *const names[] = {
-        "ASPNETCORE_IIS_HTTPAUTH", "aspnetcore_appl_path", "ASPNETCORE_URLS", "LISTEN_FDS",
-        "NOTIFY_SOCKET", "APPCORE_APP", "PORT"
+        "ASPNETCORE_IIS_HTTPAUTH", "aspnetcore_appl_path", "ASPNETCORE_URLS",
+        "LISTEN_FDS", "NOTIFY_SOCKET", "APPCORE_APP", "PORT"
     };
     const char **env;
     apr_size_t i;
@@ -145,7 +145,8 @@ START_TEST(some_of_it_can)
 
     spec.https_port = 443;
     add_var(launch.overlay, AC_ORIGIN_WEBCONFIG, "ASPNETCORE_ANCM_HTTPS_PORT", "123");
-    add_var(launch.overlay, AC_ORIGIN_WEBCONFIG, "ASPNETCORE_SHUTDOWNTIMEOUTSECONDS", "3");
+    add_var(launch.overlay, AC_ORIGIN_WEBCONFIG, "ASPNETCORE_SHUTDOWNTIMEOUTSECONDS",
+            "3");
     add_var(launch.overlay, AC_ORIGIN_WEBCONFIG, "HOME", "/srv/home");
     env = env_of();
     ck_assert_str_eq(find(env, "ASPNETCORE_ANCM_HTTPS_PORT"), "123");

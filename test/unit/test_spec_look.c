@@ -60,8 +60,8 @@ START_TEST(directive_decides_first)
     ck_launch(launch);
     ck_assert_int_eq(launch->kind, AC_KIND_PROGRAM);
     ck_assert_uint_eq(launch->reach, AC_REACH_FD | AC_REACH_PORT);
-    ck_assert_str_eq(words(launch->argv),
-                     apr_pstrcat(p, in_folder("bin/server"), "|-x|two words|%PATH%", NULL));
+    ck_argv(launch,
+            apr_pstrcat(p, in_folder("bin/server"), "|-x|two words|%PATH%", NULL));
     ck_assert_ptr_nonnull(strstr(launch->found, "AppCoreProcessPath \"server\""));
     ck_assert_int_eq(launch->expand, AC_EXPAND_PERCENT);
 }
@@ -106,7 +106,8 @@ START_TEST(program_is_looked_for_in_folder_and_path)
     ck_argv(look_at(with_program("server", NULL)), in_folder("server"));
     ck_argv(look_at(with_program("./server", NULL)), in_folder("server"));
     ck_argv(look_at(with_program("bin/server", NULL)), in_folder("bin/server"));
-    ck_argv(look_at(with_program(in_folder("bin/server"), NULL)), in_folder("bin/server"));
+    ck_argv(look_at(with_program(in_folder("bin/server"), NULL)),
+            in_folder("bin/server"));
     ck_argv(look_at(with_program("/bin/sh", NULL)), "/bin/sh");
 }
 END_TEST
@@ -226,7 +227,8 @@ static const struct {
     { "processPath='dotnet' arguments='.\\App.dll'", "./App.dll" },
     { "processPath='dotnet.exe' arguments='./App.dll'", "./App.dll" },
     { "processPath='DOTNET.EXE' arguments='app.DLL'", "App.dll" },
-    { "processPath='C:\\Program Files\\dotnet\\dotnet.exe' arguments='App.dll'", "App.dll" },
+    { "processPath='C:\\Program Files\\dotnet\\dotnet.exe' arguments='App.dll'",
+      "App.dll" },
     { "processPath='%ProgramFiles%\\dotnet\\dotnet.exe' arguments='App.dll'", "App.dll" },
     { "processPath='.\\App.exe'", "App.dll" },
     { "processPath='App.exe' arguments='x'", "App.dll|x" },
@@ -267,7 +269,8 @@ START_TEST(apphost_runs_when_it_may)
     put_file("App.dll", "");
     put_program("App");
     put_web_config("processPath='.\\App.exe' arguments='additional arguments'", "");
-    ck_argv(look_at(NULL), apr_pstrcat(p, in_folder("App"), "|additional|arguments", NULL));
+    ck_argv(look_at(NULL),
+            apr_pstrcat(p, in_folder("App"), "|additional|arguments", NULL));
     ck_assert_int_eq(chmod(in_folder("App"), 0644), 0);
     ck_argv(look_at(NULL), dotnet_with("App.dll|additional|arguments"));
 }
@@ -281,8 +284,10 @@ static const struct {
     { "processPath='bogus'", AC_FAULT_EXEC, "\"bogus\"" },
     { "processPath='.\\sub\\bogus.exe'", AC_FAULT_EXEC, "sub/bogus" },
     { "processPath='dotnet'", AC_FAULT_CONFIG, "Application arguments are empty" },
-    { "processPath='dotnet' arguments='Other.dll'", AC_FAULT_EXEC, "Other.dll is not in" },
-    { "processPath='dotnet' arguments='exec .\\Other.dll'", AC_FAULT_EXEC, "./Other.dll" },
+    { "processPath='dotnet' arguments='Other.dll'", AC_FAULT_EXEC,
+      "Other.dll is not in" },
+    { "processPath='dotnet' arguments='exec .\\Other.dll'", AC_FAULT_EXEC,
+      "./Other.dll" },
     { "processPath='%LAUNCHER_PATH%'", AC_FAULT_CONFIG, "dotnet publish" },
     { "processPath=''", AC_FAULT_CONFIG, "Attribute 'processPath' is required." },
     { "processPath='dotnet' hostingModel='bogus'", AC_FAULT_CONFIG,
@@ -339,8 +344,8 @@ START_TEST(log_files_are_prefixes_of_files)
     put_file("App.dll", "");
     add_var(set, AC_ORIGIN_SERVER, "HOME", "/h");
     put_web_config(apr_pstrcat(p, "processPath='dotnet' arguments='App.dll' "
-                               "stdoutLogEnabled='true' stdoutLogFile='", logs[_i].said, "'",
-                               NULL), "");
+                   "stdoutLogEnabled='true' stdoutLogFile='", logs[_i].said, "'", NULL),
+                   "");
     launch = look_at(set);
     ck_launch(launch);
     if (!meant) {

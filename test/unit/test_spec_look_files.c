@@ -59,8 +59,9 @@ START_TEST(runtimeconfig_with_frameworks)
 {
     put_program("bin/dotnet");
     put_file("App.dll", "");
-    put_file("App.runtimeconfig.json", "{\"runtimeOptions\": {\"frameworks\": [{\"name\": "
-             "\"Microsoft.NETCore.App\"}, {\"name\": \"Microsoft.AspNetCore.App\"}]}}");
+    put_file("App.runtimeconfig.json", "{\"runtimeOptions\": {\"frameworks\": "
+             "[{\"name\": \"Microsoft.NETCore.App\"}, {\"name\": "
+             "\"Microsoft.AspNetCore.App\"}]}}");
     ck_argv(look_at(NULL), run("bin/dotnet", "App.dll"));
 }
 END_TEST
@@ -135,12 +136,13 @@ typedef struct object_t {
 
 static object_t make_object(const char *symbol)
 {
+    const uint16_t one = 1;
     object_t o;
 
     memset(&o, 0, sizeof(o));
     memcpy(o.head.e_ident, ELFMAG, SELFMAG);
     o.head.e_ident[EI_CLASS] = ELFCLASS64;
-    o.head.e_ident[EI_DATA] = *(const char *)&(const short){ 1 } ? ELFDATA2LSB : ELFDATA2MSB;
+    o.head.e_ident[EI_DATA] = *(const char *)&one ? ELFDATA2LSB : ELFDATA2MSB;
     o.head.e_type = ET_DYN;
     o.head.e_shoff = offsetof(object_t, sections);
     o.head.e_shnum = 3;
@@ -267,8 +269,8 @@ START_TEST(package_json_starts_its_script)
     const ac_launch_t *launch;
 
     put_program("bin/node");
-    put_file("package.json", "{\"main\": \"x.js\", \"scripts\": {\"start\": \"NODE_ENV=test "
-             "node server.js\"}}");
+    put_file("package.json", "{\"main\": \"x.js\", \"scripts\": {\"start\": "
+             "\"NODE_ENV=test node server.js\"}}");
     launch = look_at(NULL);
     ck_launch(launch);
     ck_argv(launch, run("bin/node", "server.js"));

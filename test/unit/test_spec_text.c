@@ -60,16 +60,31 @@ START_TEST(too_many_words_are_a_fault)
 }
 END_TEST
 
+START_TEST(too_long_a_line_is_a_fault)
+{
+    char *line = apr_palloc(p, AC_LAUNCH_LINE_MAX + 2);
+
+    memset(line, 'a', AC_LAUNCH_LINE_MAX + 1);
+    line[AC_LAUNCH_LINE_MAX + 1] = '\0';
+    ck_assert_ptr_null(ac_argv_split(line, AC_QUOTES_WINDOWS, p));
+    line[AC_LAUNCH_LINE_MAX] = '\0';
+    ck_assert_ptr_nonnull(ac_argv_split(line, AC_QUOTES_WINDOWS, p));
+}
+END_TEST
+
 START_TEST(joined_words_split_again)
 {
-    static const char *const list[] = { "plain", "", "two words", "it's", "a\"b", "c\\d" };
+    static const char *const list[] = {
+        "plain", "", "two words", "it's", "a\"b", "c\\d"
+    };
     apr_array_header_t *in = apr_array_make(p, 8, sizeof(const char *));
     apr_size_t i;
 
     for (i = 0; i < sizeof(list) / sizeof(list[0]); ++i) {
         APR_ARRAY_PUSH(in, const char *) = list[i];
     }
-    ck_assert_str_eq(ac_argv_join(in, p), "plain '' 'two words' 'it'\\''s' 'a\"b' 'c\\d'");
+    ck_assert_str_eq(ac_argv_join(in, p), "plain '' 'two words' 'it'\\''s' "
+                     "'a\"b' 'c\\d'");
     ck_assert_str_eq(split(ac_argv_join(in, p), AC_QUOTES_UNIX), words(in));
 }
 END_TEST
@@ -161,8 +176,10 @@ TCase *text_case(void)
 {
     TCase *tc = case_create("text");
 
-    tcase_add_loop_test(tc, lines_split_by_two_rules, 0, sizeof(lines) / sizeof(lines[0]));
+    tcase_add_loop_test(tc, lines_split_by_two_rules, 0,
+                        sizeof(lines) / sizeof(lines[0]));
     tcase_add_test(tc, too_many_words_are_a_fault);
+    tcase_add_test(tc, too_long_a_line_is_a_fault);
     tcase_add_test(tc, joined_words_split_again);
     tcase_add_loop_test(tc, commands_need_a_shell_or_not, 0,
                         sizeof(commands) / sizeof(commands[0]));

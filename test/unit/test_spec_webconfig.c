@@ -41,8 +41,8 @@ static ac_webconfig_t *parse_server(const char *inside)
 
 static ac_webconfig_t *parse_app(const char *attributes, const char *inside)
 {
-    return parse_server(apr_pstrcat(p, "<aspNetCore processPath='dotnet' ", attributes, ">",
-                                    inside, "</aspNetCore>", NULL));
+    return parse_server(apr_pstrcat(p, "<aspNetCore processPath='dotnet' ", attributes,
+                        ">", inside, "</aspNetCore>", NULL));
 }
 
 static ac_webconfig_t *parse_security(const char *inside)
@@ -126,7 +126,8 @@ START_TEST(values_out_of_range_are_refused)
     ck_assert_ptr_null(parse_app(refused[_i].attributes, ""));
     ck_assert_int_eq(result.fault, AC_FAULT_CONFIG);
     ck_assert_int_eq(result.http_status, 500);
-    ck_assert_msg(strstr(result.detail, refused[_i].message) != NULL, "%s", result.detail);
+    ck_assert_msg(strstr(result.detail, refused[_i].message) != NULL, "%s",
+                  result.detail);
 }
 END_TEST
 
@@ -172,7 +173,8 @@ static const char *const bad_children[] = {
     "<environmentVariables><add name='A' value='b'/></environmentVariables>",
     "<environmentVariables><environmentVariable value='b'/></environmentVariables>",
     "<environmentVariables><environmentVariable name='A'/></environmentVariables>",
-    "<environmentVariables><environmentVariable name='A=' value=''/></environmentVariables>",
+    "<environmentVariables><environmentVariable name='A=' value=''/>"
+    "</environmentVariables>",
     "<surprise/>",
 };
 
@@ -181,9 +183,9 @@ START_TEST(authoring_errors_are_refused)
     ck_assert_ptr_null(parse_app("", bad_children[_i]));
     ck_assert_int_eq(result.fault, AC_FAULT_CONFIG);
     if (_i == 0) {
-        ck_assert_ptr_nonnull(strstr(result.detail, "Unable to get required configuration "
-                                     "section 'system.webServer/aspNetCore'. Possible "
-                                     "reason is web.config authoring error."));
+        ck_assert_ptr_nonnull(strstr(result.detail, "Unable to get required "
+                              "configuration section 'system.webServer/aspNetCore'. "
+                              "Possible reason is web.config authoring error."));
     }
 }
 END_TEST
@@ -277,7 +279,8 @@ START_TEST(body_limit_is_taken)
 #define BODY(n) "<requestFiltering><requestLimits maxAllowedContentLength='" n \
     "'/></requestFiltering>"
     ck_assert_int_eq(parse_security(BODY("52428800"))->max_content_length, 52428800);
-    ck_assert_int_eq(parse_security(BODY("4294967295"))->max_content_length, 4294967295LL);
+    ck_assert_int_eq(parse_security(BODY("4294967295"))->max_content_length,
+                     4294967295LL);
     ck_assert_ptr_null(parse_security(BODY("4294967296")));
     ck_assert_ptr_null(parse_security(BODY("10M")));
     ck_assert_ptr_null(parse_security(BODY("")));
@@ -319,7 +322,8 @@ START_TEST(size_and_depth_are_limited)
 {
     const char *close = repeat("", "</a>", AC_WEBCONFIG_DEPTH, "</configuration>");
 
-    ck_assert_ptr_null(parse(repeat("<configuration>", "<a>", AC_WEBCONFIG_DEPTH, close)));
+    ck_assert_ptr_null(parse(repeat("<configuration>", "<a>", AC_WEBCONFIG_DEPTH,
+                       close)));
     ck_assert_ptr_nonnull(strstr(result.detail, "nested"));
     ck_assert_ptr_null(parse(repeat("<configuration>", "<a/>", AC_WEBCONFIG_ELEMENTS,
                                     "</configuration>")));
@@ -373,7 +377,8 @@ TCase *webconfig_case(void)
                         sizeof(bad_children) / sizeof(bad_children[0]));
     tcase_add_test(tc, handler_settings_are_named);
     tcase_add_test(tc, other_elements_name_their_equivalent);
-    tcase_add_loop_test(tc, access_rules_are_noticed, 0, sizeof(rules) / sizeof(rules[0]));
+    tcase_add_loop_test(tc, access_rules_are_noticed, 0,
+                        sizeof(rules) / sizeof(rules[0]));
     tcase_add_test(tc, access_rules_of_a_part_count_too);
     tcase_add_test(tc, body_limit_is_taken);
     tcase_add_loop_test(tc, other_texts_are_refused, 0,
