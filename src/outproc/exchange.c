@@ -26,6 +26,10 @@ APLOG_USE_MODULE(appcore);
 /* RFC 9110 10.1.1: nobody waits for 100 forever. An app that never says it gets
  * the body after a moment. */
 #define CONTINUE_PATIENCE apr_time_from_sec(1)
+/* Many apps write head and body, or body and end, one after the other: a young
+ * response waits so long for the rest before it is flushed. */
+#define FLUSH_PATIENCE apr_time_from_msec(1)
+#define FLUSH_YOUNG apr_time_from_msec(20)
 /* Bounds one step, so that one connection cannot keep a worker that others need. */
 #define RECEIVES_PER_STEP 64
 
@@ -59,7 +63,8 @@ void ac_exchange_begin(ac_exchange_t *x, ac_appconn_t *conn)
     x->sent = x->received = 0;
     x->request_sent = x->send_failed = 0;
     x->got_app = x->got_client = 0;
-    x->progress = ac_clock_now();
+    x->begun = x->progress = ac_clock_now();
+    x->flush_at = 0;
     x->continue_at = x->body->held ? x->progress + CONTINUE_PATIENCE : 0;
 }
 
@@ -458,13 +463,25 @@ static void receive_response(ac_exchange_t *x)
     x->want_app |= POLLIN;
 }
 
+/* 1 while the rest may still come at once. */
+static int flush_can_wait(ac_exchange_t *x)
+{
+    apr_time_t now = ac_clock_now();
+
+    if (!x->flush_at) {
+        x->flush_at = now < x->begun + FLUSH_YOUNG ? now + FLUSH_PATIENCE : now;
+    }
+    return now < x->flush_at;
+}
+
 /* The app pauses: what it said so far should not wait for more. */
 static void flush(ac_exchange_t *x)
 {
-    if (!x->unflushed || x->discard || x->phase != AC_PHASE_BODY) {
+    if (!x->unflushed || x->discard || x->phase != AC_PHASE_BODY || flush_can_wait(x)) {
         return;
     }
     x->unflushed = 0;
+    x->flush_at = 0;
     APR_BRIGADE_INSERT_TAIL(x->bb, apr_bucket_flush_create(x->bb->bucket_alloc));
     if (!ac_respond_pass(x)) {
         ac_exchange_fail(x, AC_OUTCOME_CLIENT_GONE);
@@ -532,6 +549,9 @@ static void check_time(ac_exchange_t *x)
     }
     now = ac_clock_now();
     if (now < x->deadline) {
+        if (x->flush_at && x->flush_at < x->deadline) {
+            x->deadline = x->flush_at;
+        }
         return;
     }
     if (x->deadline == x->continue_at) {

@@ -79,7 +79,9 @@ struct ac_exchange_t {
     int surplus;                /* bytes after the response: not used again */
     int discard;                /* the response's body is not for the client */
     int unflushed;
-    apr_time_t progress, continue_at;
+    apr_time_t begun, progress;
+    apr_time_t continue_at;     /* 100 Continue without the app's word */
+    apr_time_t flush_at;
     apr_bucket_brigade *out;    /* to the app */
     apr_bucket_brigade *bb;     /* to the client */
     apr_table_t *prior_headers;

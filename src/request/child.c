@@ -36,9 +36,9 @@ ac_child_t *ac_child(void)
     return serving ? &child : NULL;
 }
 
-void ac_child_wake(uint64_t app_id)
+apr_status_t ac_child_wake(uint64_t app_id)
 {
-    ac_wake_send(child.wake_fd, AC_WAKE_APP, app_id, -1);
+    return ac_wake_send(child.wake_fd, AC_WAKE_APP, app_id, -1);
 }
 
 void ac_child_hello(void)

@@ -57,8 +57,9 @@ ac_pool_t *ac_child_pool(const ac_mount_t *mount, unsigned slot);
 /* Closes idle connections that lead nowhere any more, of all apps. */
 void ac_child_sweep(void);
 
-/* Tells the manager that a request waits for this app. */
-void ac_child_wake(uint64_t app_id);
+/* Tells the manager that a request waits for this app. APR_EAGAIN when too many
+ * others do the same at this moment. */
+apr_status_t ac_child_wake(uint64_t app_id);
 /* Makes this child known to the manager, as often as needed. */
 void ac_child_hello(void);
 

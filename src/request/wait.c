@@ -18,6 +18,8 @@
 APLOG_USE_MODULE(appcore);
 
 #define LOOK_AGAIN apr_time_from_sec(1)
+/* The manager's mailbox was full: it is busy, for milliseconds. */
+#define ASK_AGAIN apr_time_from_msec(10)
 /* Streams of HTTP/2 have no socket; their end is a flag. */
 #define LOOK_AT_FLAG apr_time_from_msec(500)
 
@@ -71,17 +73,23 @@ static void join(ac_wait_t *w)
     ac_dispatch_join(&w->waiter);
 }
 
+/* An app on its way needs no telling, unless that goes on for long. */
 static void ask(ac_wait_t *w, apr_time_t now)
 {
-    if (now - w->asked_at < LOOK_AGAIN) {
+    apr_status_t rv = APR_SUCCESS;
+
+    if (now < w->ask_at) {
         return;
     }
-    if (w->asked_at) {
+    if (w->asked) {
         /* Told once without an answer: it may be a manager that knows nobody. */
         ac_child_hello();
     }
-    w->asked_at = now;
-    ac_child_wake(w->mount->spec->id);
+    if (w->asked || w->waiter.index < 0 || w->waiter.seen.state != AC_APP_STARTING) {
+        rv = ac_child_wake(w->mount->spec->id);
+    }
+    w->asked = rv == APR_SUCCESS;
+    w->ask_at = now + (APR_STATUS_IS_EAGAIN(rv) ? ASK_AGAIN : LOOK_AGAIN);
 }
 
 static int client_gone(const ac_wait_t *w, short revents)
@@ -150,7 +158,7 @@ ac_wait_e ac_wait_next(ac_wait_t *w, int index, const ac_board_app_t *seen,
             return AC_WAIT_AGAIN;
         }
         ask(w, now);
-        if (!sleep_once(w, now, until)) {
+        if (!sleep_once(w, now, until < w->ask_at ? until : w->ask_at)) {
             return AC_WAIT_CLIENT_GONE;
         }
     }

@@ -32,7 +32,8 @@ typedef struct ac_wait_t {
     int place;                  /* board index of the queue place, -1: none */
     int client_fd;
     apr_time_t deadline;
-    apr_time_t asked_at;        /* the manager was last told */
+    apr_time_t ask_at;          /* when to tell the manager next */
+    int asked;
     uint32_t failures;          /* of the app, when the request came */
     int failures_known;
 } ac_wait_t;
