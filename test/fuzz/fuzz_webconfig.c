@@ -23,7 +23,7 @@ static void require(int condition)
 /* The overlay must pass the decoder that the manager uses. */
 static void check_overlay(const ac_webconfig_t *web, apr_pool_t *p)
 {
-    ac_launch_t launch = { .kind = AC_KIND_DOTNET, .reach = AC_REACH_PORT, .folder = "/f" };
+    ac_launch_t launch = { .reach = AC_REACH_PORT, .folder = "/f" };
     ac_wire_writer_t w;
     ac_wire_reader_t r;
 
