@@ -422,7 +422,9 @@ static const char **program_env(apr_pool_t *p)
 static apr_status_t run_program(ac_keeper_t *k, const ac_keeper_app_t *app,
                                 const ac_kproc_t *proc)
 {
-    ac_spawn_t what = { .app = app, .out = -1, .err = -1, .listener = -1 };
+    ac_spawn_t what = {
+        .app = app, .out = -1, .err = -1, .listener = -1, .files = &k->files
+    };
     ac_helper_t *helper = NULL;
     apr_status_t rv;
     int ends[2], status;

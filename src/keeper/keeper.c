@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -21,6 +20,7 @@
 #include <apr_strings.h>
 
 #include "base/clock.h"
+#include "base/pidfd.h"
 #include "keeper/helper.h"
 #include "keeper/process.h"
 #include "keeper/runtime.h"
@@ -28,7 +28,7 @@
 #include "keeper/spawn.h"
 
 #define PARENT_OUTBOX (64 * 1024)
-#define SERVICES_END_TIME apr_time_from_sec(3)
+#define SERVICES_END_TIME apr_time_from_sec(2)
 
 /* Watches */
 
@@ -74,7 +74,7 @@ void ac_kwatch_close(ac_keeper_t *k, ac_kwatch_t *watch)
 
 apr_status_t ac_kwatch_pid(ac_keeper_t *k, ac_kwatch_t *watch, pid_t pid)
 {
-    int fd = pidfd_open(pid, 0);
+    int fd = ac_pidfd_open(pid);
 
     return fd < 0 ? errno : ac_kwatch_set(k, watch, fd, EPOLLIN);
 }
@@ -133,6 +133,7 @@ static void begin_stop(ac_keeper_t *k)
     ac_service_send(k, &k->manager, &w, NULL, 0);
     ac_helper_stop_all(k);
     ac_kproc_stop_all(k);
+    k->sweep = 1;
 }
 
 /* One step at a time, whenever something ended or a time is over. */
@@ -140,7 +141,7 @@ static void advance_stop(ac_keeper_t *k)
 {
     apr_time_t now = ac_clock_now();
 
-    if (k->stop == AC_STOP_APPS && !ac_kproc_sweep(k)) {
+    if (k->stop == AC_STOP_APPS && !k->sweep && !k->left) {
         k->stop = AC_STOP_SERVICES;
         k->stop_at = now + SERVICES_END_TIME;
         /* The relay writes what it has and then ends; so do log programs, at the
@@ -207,6 +208,10 @@ static void on_logs(ac_keeper_t *k, ac_message_t *msg)
     for (i = 0; i < count; ++i) {
         k->logs[k->n_logs++] = msg->fds[i];
         msg->fds[i] = -1;
+    }
+    if (!first && count) {
+        /* What was standard error may be a log that is rotated away by now. */
+        dup2(k->logs[0], STDERR_FILENO);
     }
     ac_service_send_logs(k, first, count);
 }
@@ -312,7 +317,7 @@ static void on_signals(ac_keeper_t *k, ac_kwatch_t *watch, uint32_t events)
         return;
     }
     if (info.ssi_signo == SIGCHLD) {
-        ac_kproc_sweep(k);
+        k->sweep = 1;
     }
     else {
         begin_stop(k);
@@ -341,6 +346,9 @@ static int timeout_of(const ac_keeper_t *k)
     for (helper = k->helpers; helper; helper = helper->next) {
         sooner(&due, helper->kill_at);
     }
+    if (k->sweep) {
+        return 0;
+    }
     sooner(&due, k->manager.start_at);
     sooner(&due, k->relay.start_at);
     sooner(&due, k->strays_at);
@@ -363,6 +371,9 @@ static void loop(ac_keeper_t *k)
 
             watch->ready(k, watch, event.events);
         }
+        else if (k->sweep) {
+            ac_kproc_sweep(k);
+        }
         now = ac_clock_now();
         ac_kproc_tick(k, now);
         ac_helper_tick(k, now);
@@ -380,33 +391,37 @@ static void loop(ac_keeper_t *k)
 static int keep_descriptors(ac_keeper_args_t *args)
 {
     int *const kept[] = {
-        &args->control, &args->board_fd, &args->rows_fd, &args->wake_fd, &args->stderr_fd
+        &args->control, &args->board_fd, &args->rows_fd, &args->wake_fd
     };
     const int n = (int)(sizeof(kept) / sizeof(kept[0]));
     int i, null;
 
     for (i = 0; i < n; ++i) {
-        if (*kept[i] >= 0) {
-            *kept[i] = fcntl(*kept[i], F_DUPFD_CLOEXEC, 3 + n);
-        }
+        *kept[i] = fcntl(*kept[i], F_DUPFD_CLOEXEC, 3 + n);
     }
     null = open("/dev/null", O_RDWR);
-    if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0
-        || dup2(args->stderr_fd >= 0 ? args->stderr_fd : null, 2) < 0) {
+    if (null < 0 || dup2(args->stderr_fd >= 0 ? args->stderr_fd : null, 2) < 0
+        || dup2(null, 0) < 0 || dup2(null, 1) < 0) {
         return 0;
     }
     for (i = 0; i < n; ++i) {
-        if (*kept[i] >= 0 && dup3(*kept[i], 3 + i, O_CLOEXEC) < 0) {
+        if (dup3(*kept[i], 3 + i, O_CLOEXEC) < 0) {
             return 0;
         }
-        if (*kept[i] < 0) {
-            close(3 + i);
-        }
-        else {
-            *kept[i] = 3 + i;
-        }
+        *kept[i] = 3 + i;
     }
     return close_range((unsigned)(3 + n), ~0u, 0) == 0;
+}
+
+/* Four descriptors per process and one per log pass what a login gets. */
+static void raise_files(ac_keeper_t *k)
+{
+    struct rlimit more;
+
+    getrlimit(RLIMIT_NOFILE, &k->files);
+    more = k->files;
+    more.rlim_cur = more.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &more);
 }
 
 static int become_keeper(ac_keeper_t *k)
@@ -423,6 +438,7 @@ static int become_keeper(ac_keeper_t *k)
         || chdir("/") < 0 || !keep_descriptors(&k->args)) {
         return 0;
     }
+    raise_files(k);
     k->epoll = epoll_create1(EPOLL_CLOEXEC);
     sigemptyset(&watched);
     sigaddset(&watched, SIGCHLD);
@@ -435,7 +451,7 @@ static int become_keeper(ac_keeper_t *k)
 
 static int watch_parent(ac_keeper_t *k)
 {
-    int fd = pidfd_open(k->args.parent, 0);
+    int fd = ac_pidfd_open(k->args.parent);
 
     /* Had it died before, the number might be somebody else's by now. */
     if (fd < 0 || getppid() != k->args.parent) {

@@ -114,27 +114,32 @@ apr_status_t ac_listen_make_folder(ac_keeper_t *k, const ac_kproc_t *proc, uid_t
     return rv;
 }
 
-static int is_socket_of(int at, const char *name, uid_t uid)
+static apr_status_t check_socket(int at, const char *name, uid_t uid)
 {
     struct stat st;
 
-    return fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISSOCK(st.st_mode)
-           && st.st_uid == uid;
+    if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+        return errno;
+    }
+    return S_ISSOCK(st.st_mode) && st.st_uid == uid ? APR_SUCCESS : EPERM;
 }
 
 /* The app owns the folder and may swap the file at any moment, so what counts is
  * the second check, in a folder where it cannot. */
 static apr_status_t move_socket(ac_keeper_t *k, int folder, const char *name, uid_t uid)
 {
-    apr_status_t rv;
+    apr_status_t rv = check_socket(folder, "app.sock", uid);
 
-    if (!is_socket_of(folder, "app.sock", uid)) {
-        return errno == ENOENT ? ENOENT : EPERM;
+    if (rv != APR_SUCCESS) {
+        return rv;
     }
     if (renameat(folder, "app.sock", k->sockets_fd, NEW_NAME) < 0) {
         return errno;
     }
-    rv = is_socket_of(k->sockets_fd, NEW_NAME, uid) ? admit(k, NEW_NAME, uid) : EPERM;
+    rv = check_socket(k->sockets_fd, NEW_NAME, uid);
+    if (rv == APR_SUCCESS) {
+        rv = admit(k, NEW_NAME, uid);
+    }
     if (rv == APR_SUCCESS && renameat(k->sockets_fd, NEW_NAME, k->sockets_fd, name) < 0) {
         rv = errno;
     }

@@ -10,12 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <apr_strings.h>
 
 #include "base/clock.h"
+#include "base/pidfd.h"
 #include "keeper/helper.h"
 #include "keeper/listen.h"
 #include "keeper/runtime.h"
@@ -145,7 +145,7 @@ void ac_kproc_note(ac_kproc_t *proc, const void *note, apr_size_t len)
 void ac_kproc_signal(ac_kproc_t *proc, int sig, int group)
 {
     if (is_alive(proc) && !group) {
-        pidfd_send_signal(proc->pidfd.fd, sig, NULL, 0);
+        ac_pidfd_signal(proc->pidfd.fd, sig);
     }
     else if (group && (is_alive(proc) || proc->leaving)) {
         kill(-(pid_t)proc->is.pid, sig);
@@ -247,14 +247,16 @@ static void on_exit_of(ac_keeper_t *k, ac_kwatch_t *watch, uint32_t events)
         proc->kill_at = leave;
     }
     answer(k, AC_MSG_EXITED, proc->is.tag, (uint32_t)proc->is.wait_status);
-    ac_kproc_sweep(k);
+    k->sweep = 1;
 }
 
 static apr_status_t start(ac_keeper_t *k, ac_kproc_t *proc, const ac_spawn_request_t *req,
                           const ac_keeper_app_t *app)
 {
     int out[2] = { -1, -1 }, err[2] = { -1, -1 };
-    ac_spawn_t what = { .app = app, .argv = req->argv, .env = req->env, .in = -1 };
+    ac_spawn_t what = {
+        .app = app, .argv = req->argv, .env = req->env, .in = -1, .files = &k->files
+    };
     apr_status_t rv = APR_SUCCESS;
     pid_t pid;
     int status;
@@ -458,17 +460,11 @@ static void signal_stray(ac_keeper_t *k, pid_t pid, apr_time_t now)
     kill(pid, k->strays_at && now >= k->strays_at ? SIGKILL : SIGTERM);
 }
 
-int ac_kproc_sweep(ac_keeper_t *k)
+static int sweep_strays(ac_keeper_t *k, apr_time_t now)
 {
-    apr_time_t now = ac_clock_now();
-    ac_kproc_t *proc, *next;
     pid_t *pids;
-    int i, n, strays = 0, left = 0;
+    int i, n = list_children(&pids), strays = 0;
 
-    for (proc = k->procs; proc; proc = proc->next) {
-        proc->orphans = 0;
-    }
-    n = list_children(&pids);
     for (i = 0; i < n; ++i) {
         if (look_at_child(k, pids[i])) {
             signal_stray(k, pids[i], now);
@@ -482,6 +478,19 @@ int ac_kproc_sweep(ac_keeper_t *k)
     else if (!k->strays_at || now >= k->strays_at) {
         k->strays_at = now + LEAVE_TIME;
     }
+    return strays;
+}
+
+void ac_kproc_sweep(ac_keeper_t *k)
+{
+    ac_kproc_t *proc, *next;
+    int left = 0;
+
+    k->sweep = 0;
+    for (proc = k->procs; proc; proc = proc->next) {
+        proc->orphans = 0;
+    }
+    left = sweep_strays(k, ac_clock_now());
     for (proc = k->procs; proc; proc = next) {
         next = proc->next;
         left += is_alive(proc) || proc->leaving;
@@ -490,7 +499,7 @@ int ac_kproc_sweep(ac_keeper_t *k)
             --left;
         }
     }
-    return left || strays;
+    k->left = left;
 }
 
 static void kill_session(ac_kproc_t *proc)
@@ -523,6 +532,6 @@ void ac_kproc_tick(ac_keeper_t *k, apr_time_t now)
         }
     }
     if (k->strays_at && now >= k->strays_at) {
-        ac_kproc_sweep(k);
+        k->sweep = 1;
     }
 }

@@ -62,9 +62,10 @@ void ac_kproc_retarget(ac_keeper_t *k);
 
 /* SIGTERM now, SIGKILL at each one's limit. */
 void ac_kproc_stop_all(ac_keeper_t *k);
-/* Reaps orphans, ends sessions whose main process ended, kills strays; 1 if
- * anything of an app is left. */
-int ac_kproc_sweep(ac_keeper_t *k);
+/* Reaps orphans, ends sessions whose main process ended, kills strays, and
+ * counts in k->left what is left of apps. Called when k->sweep is set and no
+ * other event waits: it looks at every child. */
+void ac_kproc_sweep(ac_keeper_t *k);
 void ac_kproc_tick(ac_keeper_t *k, apr_time_t now);
 
 #endif

@@ -11,13 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/pidfd.h"
 #include "shared/board.h"
 
 #define LEFT_TERM_MSEC 1000
@@ -209,7 +209,7 @@ void ac_ledger_remove(ac_keeper_t *k, int entry)
 static int open_leader(const ledger_entry_t *entry)
 {
     uint64_t start = 0;
-    int session, fd = pidfd_open(entry->pid, 0);
+    int session, fd = ac_pidfd_open(entry->pid);
 
     if (fd >= 0 && (!read_stat(entry->pid, &session, &start)
                     || start != entry->start_time)) {

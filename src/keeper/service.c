@@ -141,6 +141,11 @@ static void become_service(ac_keeper_t *k, ac_service_t *svc, int link, int peer
     if (!keep_links(link, peer)) {
         _exit(125);
     }
+    if (!svc->is_relay) {
+        /* The relay gets newer logs in its place; here it would keep an old
+         * logger's pipe open. */
+        dup2(STDIN_FILENO, STDERR_FILENO);
+    }
     ac_identity_server(&id, k->config->server_uid, k->config->server_gid);
     if (!ac_identity_take(&id, &res)) {
         _exit(126);

@@ -96,10 +96,14 @@ static rlim_t as_limit(apr_int64_t v, rlim_t unset)
 }
 
 /* A soft limit beyond the inherited hard one raises both where we may. */
-static int set_limits(const ac_keeper_app_t *app)
+static int set_limits(const ac_spawn_t *what)
 {
+    const ac_keeper_app_t *app = what->app;
     int i;
 
+    if (setrlimit(RLIMIT_NOFILE, what->files) < 0) {
+        return 0;
+    }
     for (i = 0; i < AC_KEEPER_LIMITS; ++i) {
         const ac_keeper_limit_t *limit = &app->limits[i];
         struct rlimit rl;
@@ -146,14 +150,15 @@ static int enter_folder(const ac_keeper_app_t *app, uid_t uid, ac_result_t *res)
     return 1;
 }
 
-static int become(const ac_keeper_app_t *app, ac_result_t *res)
+static int become(const ac_spawn_t *what, ac_result_t *res)
 {
+    const ac_keeper_app_t *app = what->app;
     ac_identity_t id;
 
     if (!ac_identity_resolve(&id, app, res)) {
         return 0;
     }
-    if (!set_limits(app)) {
+    if (!set_limits(what)) {
         ac_result_set(res, errno, AC_STAGE_IDENTITY, AC_FAULT_IDENTITY,
                       "a limit of AppCoreLimit cannot be set: %s", strerror(errno));
         return 0;
@@ -221,7 +226,7 @@ static void child(const ac_spawn_t *what, int status_fd)
     if (!place_all(what, status_fd)) {
         _exit(125);
     }
-    if (become(what->app, &res)) {
+    if (become(what, &res)) {
         complete_listen_pid(what->env);
         ac_spawn_reset_signals();
         fail(&res, run(what->argv, what->env), "cannot run", what->argv[0]);

@@ -19,6 +19,7 @@ typedef struct ac_spawn_t {
     const ac_keeper_app_t *app;
     const char **argv;          /* NULL-terminated */
     const char **env;           /* "LISTEN_PID=" is completed */
+    const struct rlimit *files; /* RLIMIT_NOFILE of an app that has none of its own */
     int in;                     /* -1: /dev/null, here and in the next two */
     int out;
     int err;

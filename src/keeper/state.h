@@ -65,6 +65,7 @@ struct ac_keeper_t {
     ac_keeper_args_t args;
     ac_keeper_mains_t mains;
     pid_t pid;
+    struct rlimit files;        /* as inherited: for apps */
     apr_pool_t *p;
     apr_pool_t *ptemp;          /* cleared after every event */
     int epoll;
@@ -92,6 +93,8 @@ struct ac_keeper_t {
 
     ac_kproc_t *procs;
     ac_helper_t *helpers;
+    int sweep;                  /* something ended: see what it left behind */
+    int left;                   /* processes of apps at the last sweep */
     apr_time_t strays_at;       /* SIGKILL for strays that SIGTERM did not end */
 
     ac_stop_e stop;

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -22,6 +21,7 @@
 #include <apr_file_info.h>
 #include <apr_strings.h>
 
+#include "base/pidfd.h"
 #include "keeper/state.h"
 #include "shared/board.h"
 #include "shared/rows.h"
@@ -166,7 +166,7 @@ static void make_folders(void)
     h.set->shutdown_time_limit.v = 2;
 }
 
-static void remove_tree(const char *path)
+void harness_remove(const char *path)
 {
     apr_dir_t *dir;
     apr_finfo_t info;
@@ -181,7 +181,7 @@ static void remove_tree(const char *path)
             continue;
         }
         if (info.filetype == APR_DIR) {
-            remove_tree(name);
+            harness_remove(name);
         }
         unlink(name);
     }
@@ -230,7 +230,7 @@ void harness_fork_keeper(void)
     close(pair[1]);
     close(args.stderr_fd);
     h.control = pair[0];
-    h.keeper_pidfd = pidfd_open(h.keeper, 0);
+    h.keeper_pidfd = ac_pidfd_open(h.keeper);
     ck_assert_int_ge(h.keeper_pidfd, 0);
 }
 
@@ -325,7 +325,7 @@ void harness_stop(void)
         ck_assert_int_eq(access(apr_pstrcat(p, h.runtime, "/notify", NULL), F_OK), -1);
     }
     close_all();
-    remove_tree(h.dir);
+    harness_remove(h.dir);
     apr_pool_destroy(p);
 }
 

@@ -48,6 +48,8 @@ void harness_start(void);
 void harness_stop(void);        /* and proves that nothing is left */
 void harness_no_keeper(void);   /* folders alone */
 
+void harness_remove(const char *path);
+
 void harness_fork_keeper(void);
 void harness_send_config(void);
 void harness_configure(void);   /* and waits for the ACK */

@@ -10,13 +10,13 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <apr_strings.h>
 
 #include "base/clock.h"
+#include "base/pidfd.h"
 
 /* How things end: processes, manager, relay, httpd, the keeper itself. */
 
@@ -223,13 +223,13 @@ END_TEST
 /* httpd's parent is a process between the test and the keeper here. */
 START_TEST(apps_end_when_httpd_is_killed)
 {
-    int pair[2], info[2], pidfd, status;
+    char dir[64] = "";
+    int info[2], pidfd, status;
     pid_t parent, keeper = 0, app;
 
     harness_stop();
     harness_no_keeper();
     ck_assert_int_eq(pipe(info), 0);
-    ck_assert_int_eq(pipe(pair), 0);
     parent = fork();
     ck_assert_int_ge(parent, 0);
     if (parent == 0) {
@@ -247,7 +247,8 @@ START_TEST(apps_end_when_httpd_is_killed)
     }
     ck_assert_int_eq(read(info[0], &keeper, sizeof(keeper)), sizeof(keeper));
     ck_assert_int_eq(read(info[0], &app, sizeof(app)), sizeof(app));
-    pidfd = pidfd_open(keeper, 0);
+    ck_assert_int_gt(read(info[0], dir, sizeof(dir) - 1), 0);
+    pidfd = ac_pidfd_open(keeper);
     kill(parent, SIGKILL);
     ck_assert_int_eq(waitpid(parent, &status, 0), parent);
     wait_pidfd(pidfd);
@@ -255,8 +256,7 @@ START_TEST(apps_end_when_httpd_is_killed)
     close(pidfd);
     close(info[0]);
     close(info[1]);
-    close(pair[0]);
-    close(pair[1]);
+    harness_remove(dir);
     UNTIL(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD);
 }
 END_TEST

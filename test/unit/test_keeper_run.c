@@ -270,7 +270,7 @@ START_TEST(a_signal_goes_to_one_or_to_all)
 {
     pid_t child;
 
-    run_shell(1, "sleep 60 & echo $!; trap 'echo usr1' USR1; "
+    run_shell(1, "trap 'echo usr1' USR1; sleep 60 & echo $!; "
               "while :; do wait; done");
     child = atoi(read_line(app_out));
     ask_signal(1, SIGUSR1, 0);
