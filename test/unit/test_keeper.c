@@ -508,19 +508,36 @@ const char *read_line(int fd)
     return line;
 }
 
+/* No keeper without them; valgrind does not know the system call. */
+static int has_pidfds(void)
+{
+    int fd = ac_pidfd_open(getpid());
+
+    if (fd < 0) {
+        printf("skipped: the tests that run a keeper, for want of pidfd_open()\n");
+        return 0;
+    }
+    close(fd);
+    return 1;
+}
+
 int main(void)
 {
-    TCase *cases[] = { unit_case(), run_case(), socket_case(), log_case(), end_case(),
-                       refused_case() };
+    static TCase *(*const cases[])(void) = {
+        unit_case, run_case, socket_case, log_case, end_case, refused_case
+    };
     Suite *suite = suite_create("keeper");
     SRunner *runner;
-    unsigned i;
+    unsigned i, n;
     int failed;
 
     apr_initialize();
-    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); ++i) {
-        tcase_set_timeout(cases[i], 30);
-        suite_add_tcase(suite, cases[i]);
+    n = has_pidfds() ? sizeof(cases) / sizeof(cases[0]) : 1;
+    for (i = 0; i < n; ++i) {
+        TCase *tc = cases[i]();
+
+        tcase_set_timeout(tc, 30);
+        suite_add_tcase(suite, tc);
     }
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
