@@ -1,0 +1,380 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of mod_appcore; see LICENSE.
+"""The servers that bench/run compares: each its own private httpd with the same
+settings and only the modules that it needs, so that none pays for another."""
+
+import glob
+import grp
+import http.client
+import os
+import pwd
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(HERE)
+SIZES = {"12": 12, "10k": 10 * 1024, "1m": 1024 * 1024}
+START_LIMIT = 30
+STOP_LIMIT = 20
+
+COMMON = """\
+ServerRoot {dir}
+ServerName localhost
+Listen 127.0.0.1:{port}
+PidFile {dir}/httpd.pid
+ErrorLog {dir}/error.log
+LogLevel warn
+DefaultRuntimeDir {dir}
+Mutex default
+{identity}
+LoadModule mpm_event_module {modules}/mod_mpm_event.so
+LoadModule authz_core_module {modules}/mod_authz_core.so
+StartServers 2
+ServerLimit 2
+ThreadsPerChild 128
+ThreadLimit 128
+MaxRequestWorkers 256
+MinSpareThreads 256
+MaxSpareThreads 256
+MaxConnectionsPerChild 0
+KeepAlive On
+MaxKeepAliveRequests 0
+DocumentRoot {dir}/www
+<Directory {dir}/www>
+    Require all granted
+</Directory>
+"""
+
+BARE = """\
+LoadModule bench_module {base}/mod_bench.so
+<Location />
+    SetHandler bench
+</Location>
+"""
+
+PROXY = """\
+LoadModule proxy_module {modules}/mod_proxy.so
+LoadModule proxy_http_module {modules}/mod_proxy_http.so
+ProxyPass / "{worker}" enablereuse=on
+"""
+
+APPCORE = """\
+LoadModule appcore_module {appcore}
+AppCoreRuntimeDir {dir}/run
+AppCoreStateDir {dir}/state
+AppCoreMaxWorkers 90%
+{default_user}
+<AppCoreApp bench>
+    AppCorePath {app}
+    {launch}
+</AppCoreApp>
+AppCoreMount / bench
+"""
+
+PASSENGER = """\
+LoadModule passenger_module {modules}/mod_passenger.so
+PassengerRoot {passenger_root}
+PassengerInstanceRegistryDir {dir}/registry
+PassengerLogFile {dir}/registry/passenger.log
+PassengerDisableSecurityUpdateCheck on
+PassengerDisableAnonymousTelemetry on
+PassengerDefaultUser {user}
+PassengerMaxPoolSize 1
+PassengerMinInstances 1
+PassengerMaxRequestQueueSize 0
+PassengerNodejs {node}
+PassengerAppRoot {app}
+PassengerAppType node
+PassengerStartupFile app.js
+PassengerEnabled on
+"""
+
+
+class Missing(Exception):
+    """Something that one server needs is not installed or not built."""
+
+
+def find_program(*names):
+    for name in names:
+        path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+        if path:
+            return path
+    raise Missing(f"{names[0]} is not installed")
+
+
+def find_httpd(apxs):
+    sbin, name = (query(apxs, what) for what in ("SBINDIR", "PROGNAME"))
+    return os.path.join(sbin, name)
+
+
+def query(apxs, what):
+    return subprocess.run([apxs, "-q", what], check=True, capture_output=True,
+                          text=True).stdout.strip()
+
+
+def find_appcore(given):
+    places = [given] if given else [
+        os.path.join(TOP, folder, ".libs", "mod_appcore.so")
+        for folder in ("build", ".")]
+    for path in places:
+        if os.path.exists(path):
+            return os.path.abspath(path)
+    raise Missing("mod_appcore.so is not built; say --module PATH")
+
+
+def find_passenger_root():
+    for pattern in ("/usr/lib/ruby/vendor_ruby/phusion_passenger/locations.ini",
+                    "/usr/share/ruby/vendor_ruby/phusion_passenger/locations.ini"):
+        for path in glob.glob(pattern):
+            return path
+    raise Missing("Passenger is not installed")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def children():
+    """Who is whose parent, of all processes."""
+    found = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            fields = stat_fields(int(name))
+            if fields:
+                found.setdefault(int(fields[1]), []).append(int(name))
+    return found
+
+
+def stat_fields(pid):
+    """/proc/PID/stat behind the name; None when the process is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
+            return f.read().rsplit(")", 1)[1].split()
+    except OSError:
+        return None
+
+
+def tree(pid):
+    family = children()
+    found, left = [], [pid]
+    while left:
+        pid = left.pop()
+        found.append(pid)
+        left += family.get(pid, [])
+    return found
+
+
+def cpu_seconds(pids):
+    ticks = 0
+    for pid in pids:
+        fields = stat_fields(pid)
+        if fields:
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def start_times(pids):
+    """(pid, start time): what still names the same process later."""
+    return {(pid, fields[19]) for pid in pids if (fields := stat_fields(pid))}
+
+
+def wait_gone(started):
+    """Passenger's agents outlive httpd for a moment; none outlives this."""
+    limit = time.monotonic() + STOP_LIMIT
+    pids = [pid for pid, _ in started]
+    while (left := started & start_times(pids)) and time.monotonic() < limit:
+        time.sleep(0.05)
+    for pid, _ in left:
+        os.kill(pid, signal.SIGKILL)
+
+
+def stop_process(process):
+    """SIGTERM, then SIGKILL, to a process that this program started."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_LIMIT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+class Toolbox:
+    """What all servers share: a folder, the programs built into it, an identity."""
+
+    def __init__(self, base, module):
+        self.base = base
+        self.module = module
+        self.apxs = find_program("apxs", "apxs2")
+        self.httpd = find_httpd(self.apxs)
+        self.modules = query(self.apxs, "LIBEXECDIR")
+        self.root = os.geteuid() == 0
+        self.user = "nobody" if self.root else pwd.getpwuid(os.geteuid()).pw_name
+        self.backend = os.path.join(base, "backend")
+        os.chmod(base, 0o755)
+        self._build()
+
+    def _build(self):
+        cc = os.environ.get("CC", "cc")
+        subprocess.run([cc, "-O2", "-o", self.backend, f"{HERE}/backend.c"], check=True)
+        shutil.copy(f"{HERE}/mod_bench.c", self.base)
+        made = subprocess.run([self.apxs, "-c", "mod_bench.c"], cwd=self.base,
+                              capture_output=True, text=True, check=False)
+        if made.returncode:
+            raise RuntimeError(f"cannot build mod_bench.c\n{made.stdout}{made.stderr}")
+        shutil.copy(f"{self.base}/.libs/mod_bench.so", self.base)
+        shutil.copytree(f"{HERE}/node", f"{self.base}/node")
+
+    def identity(self):
+        if not self.root:
+            return ""
+        group = grp.getgrgid(pwd.getpwnam(self.user).pw_gid).gr_name
+        return f"User {self.user}\nGroup {group}"
+
+
+class Server:
+    """One httpd and, where it does not start the app itself, the app."""
+
+    def __init__(self, tools, name, app):
+        self.tools = tools
+        self.name = name
+        self.kind, _, self.transport = name.partition(", ")
+        self.app = app
+        self.dir = os.path.join(tools.base, re.sub(r"\W+", "-", f"{name} {app}"))
+        self.port, self.app_port = free_port(), free_port()
+        self.httpd = None
+        self.backend = None
+        os.makedirs(f"{self.dir}/www")
+        os.makedirs(f"{self.dir}/registry")
+        os.chmod(f"{self.dir}/registry", 0o1777)    # Passenger's agent is no root
+
+    def values(self):
+        tools = self.tools
+        values = {"dir": self.dir, "port": self.port, "base": tools.base,
+                  "modules": tools.modules, "identity": tools.identity(),
+                  "user": tools.user, "worker": self.worker(), "launch": self.launch(),
+                  "app": f"{self.dir}/www"}
+        if self.app == "node":
+            values["app"] = f"{tools.base}/node"
+            values["node"] = find_program("node", "nodejs")
+        if self.kind == "passenger":
+            values["passenger_root"] = find_passenger_root()
+            if not os.path.exists(f"{tools.modules}/mod_passenger.so"):
+                raise Missing("mod_passenger is not installed")
+        if self.kind == "mod_appcore":
+            values["appcore"] = find_appcore(tools.module)
+            values["default_user"] = f"AppCoreDefaultUser {tools.user}" if tools.root \
+                else ""
+        return values
+
+    def worker(self):
+        if self.transport == "port":
+            return f"http://127.0.0.1:{self.app_port}/"
+        return f"unix:{self.dir}/app.sock|http://localhost/"
+
+    def launch(self):
+        """How mod_appcore reaches the app: as it finds best, or as the name says."""
+        if self.app == "c":
+            return f"AppCoreProcessPath {self.tools.backend}\n    AppCoreListen socket"
+        if self.transport == "socket":
+            return 'AppCoreProcessPath node\n    AppCoreArguments "app.js {socket}"'
+        return "AppCoreListen auto"
+
+    def start(self):
+        template = {"handler": BARE, "static file": "", "mod_proxy_http": PROXY,
+                    "mod_appcore": APPCORE, "passenger": PASSENGER}[self.kind]
+        text = (COMMON + template).format(**self.values())
+        with open(f"{self.dir}/httpd.conf", "w", encoding="utf-8") as f:
+            f.write(text)
+        if self.kind == "static file":
+            for name, size in SIZES.items():
+                with open(f"{self.dir}/www/{name}", "w", encoding="utf-8") as f:
+                    f.write("x" * size)
+        if self.kind == "mod_proxy_http":
+            self._start_backend()
+        with open(f"{self.dir}/start.log", "wb") as log:
+            self.httpd = subprocess.Popen(
+                [self.tools.httpd, "-f", f"{self.dir}/httpd.conf", "-DFOREGROUND"],
+                stdout=log, stderr=log)
+        self.wait_ready()
+
+    def _start_backend(self):
+        path = f"{self.dir}/app.sock"
+        command = [self.tools.backend, path]
+        if self.app == "node":
+            where = str(self.app_port) if self.transport == "port" else path
+            command = [find_program("node", "nodejs"),
+                       f"{self.tools.base}/node/app.js", where]
+        self.backend = subprocess.Popen(command)
+        limit = time.monotonic() + START_LIMIT
+        while self.transport != "port" and time.monotonic() < limit:
+            if os.path.exists(path):
+                os.chmod(path, 0o666)
+                return
+            time.sleep(0.02)
+
+    def url(self, size):
+        return f"http://127.0.0.1:{self.port}/{size}"
+
+    def fetch(self, size):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            connection.request("GET", f"/{size}")
+            response = connection.getresponse()
+            return response.status, len(response.read())
+        finally:
+            connection.close()
+
+    def wait_ready(self):
+        """Until every size comes as it should; an exception says why it does not."""
+        limit = time.monotonic() + START_LIMIT
+        sizes = ["12"] if self.app == "node" else list(SIZES)
+        problem = "nothing"
+        while time.monotonic() < limit and self.httpd.poll() is None:
+            try:
+                answers = [self.fetch(size) for size in sizes]
+            except (OSError, http.client.HTTPException) as e:
+                problem = e
+                time.sleep(0.05)
+                continue
+            if answers == [(200, SIZES[size]) for size in sizes]:
+                return
+            problem = answers
+            time.sleep(0.2)
+        raise RuntimeError(f"{self.name} is not ready: {problem}\n{self.log_tail()}")
+
+    def log_tail(self):
+        lines = []
+        for name in ("start.log", "error.log"):
+            path = f"{self.dir}/{name}"
+            if os.path.exists(path):
+                with open(path, encoding="utf-8", errors="replace") as f:
+                    lines += f.readlines()[-15:]
+        return "".join(lines)
+
+    def processes(self):
+        """(server, app): pids of httpd and all that it started, and of the app."""
+        app = [self.backend.pid] if self.backend else []
+        server = []
+        for pid in tree(self.httpd.pid):
+            try:
+                program = os.path.basename(os.readlink(f"/proc/{pid}/exe"))
+            except OSError:
+                continue
+            is_app = program in ("backend", "node", "nodejs")
+            (app if is_app else server).append(pid)
+        return server, app
+
+    def stop(self):
+        started = start_times(tree(self.httpd.pid)) if self.httpd else set()
+        for process in (self.httpd, self.backend):
+            if process:
+                stop_process(process)
+        wait_gone(started)
+        self.httpd = self.backend = None
