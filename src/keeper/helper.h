@@ -10,16 +10,22 @@
  * for a look, straight through a pipe. Each has a time limit but log programs,
  * which end with their process. */
 
-#include "keeper/listen.h"
 #include "keeper/process.h"
+
+#define AC_HELPER_LINK 3
 
 /* Looks at the folder of the app; answers LOOKED. */
 void ac_helper_look(ac_keeper_t *k, uint64_t tag, uint64_t app_id, const void *request,
                     apr_size_t len);
 /* Makes the folder for the instance's socket; answers LISTENING. */
 void ac_helper_folder(ac_keeper_t *k, ac_kproc_t *proc);
-/* The next log file or program of the instance; answers LOG_FILE. */
-void ac_helper_open_log(ac_keeper_t *k, uint64_t tag, const char *stamp);
+
+/* In a fresh child: default signals, a time limit, and `fd`, as AC_HELPER_LINK,
+ * is all that it keeps of the keeper's descriptors. */
+void ac_helper_begin(int fd);
+/* A child to be waited for, with a time limit; its link is closed after done().
+ * Takes link over, also when it fails: NULL, and the child is dead. */
+ac_helper_t *ac_helper_watch(ac_keeper_t *k, pid_t pid, int link);
 
 int ac_helper_owns(const ac_keeper_t *k, pid_t pid);
 /* The instance is gone: its log program may end. */
@@ -34,7 +40,7 @@ struct ac_helper_t {
     ac_kwatch_t pidfd;
     int link;                   /* what it has to tell; -1 */
     uint64_t tag;
-    apr_time_t kill_at;
+    apr_time_t kill_at;         /* 0: a log program of a living instance */
     void (*done)(ac_keeper_t *k, ac_helper_t *helper, int wait_status);
 };
 

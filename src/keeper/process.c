@@ -23,9 +23,6 @@
 #include "keeper/spawn.h"
 #include "spec/launch.h"
 
-#define LEAVE_TIME apr_time_from_sec(2)
-#define LINGER_TIME apr_time_from_sec(10)
-
 ac_kproc_t *ac_kproc_find_any(ac_keeper_t *k, uint64_t tag)
 {
     ac_kproc_t *proc = k->procs;
@@ -43,7 +40,7 @@ ac_kproc_t *ac_kproc_find(ac_keeper_t *k, uint64_t tag)
     return proc && !proc->forgotten ? proc : NULL;
 }
 
-static int is_alive(const ac_kproc_t *proc)
+int ac_kproc_alive(const ac_kproc_t *proc)
 {
     return proc->is.pid && !proc->leaving && proc->is.state != AC_PROCESS_EXITED;
 }
@@ -100,12 +97,11 @@ static void close_fd(int *fd)
     }
 }
 
-/* Frees it once nobody can ask for it and nothing of it is left. */
-static void release(ac_keeper_t *k, ac_kproc_t *proc)
+void ac_kproc_release(ac_keeper_t *k, ac_kproc_t *proc)
 {
     ac_kproc_t **at = &k->procs;
 
-    if (!proc->forgotten || proc->leaving || is_alive(proc)
+    if (!proc->forgotten || proc->leaving || ac_kproc_alive(proc)
         || (!k->stop && proc->linger_at > ac_clock_now())) {
         return;
     }
@@ -127,7 +123,7 @@ void ac_kproc_forget(ac_keeper_t *k, ac_kproc_t *proc)
 {
     proc->forgotten = 1;
     ac_listen_drop(k, proc);
-    release(k, proc);
+    ac_kproc_release(k, proc);
 }
 
 void ac_kproc_note(ac_kproc_t *proc, const void *note, apr_size_t len)
@@ -144,10 +140,10 @@ void ac_kproc_note(ac_kproc_t *proc, const void *note, apr_size_t len)
 
 void ac_kproc_signal(ac_kproc_t *proc, int sig, int group)
 {
-    if (is_alive(proc) && !group) {
+    if (ac_kproc_alive(proc) && !group) {
         ac_pidfd_signal(proc->pidfd.fd, sig);
     }
-    else if (group && (is_alive(proc) || proc->leaving)) {
+    else if (group && (ac_kproc_alive(proc) || proc->leaving)) {
         kill(-(pid_t)proc->is.pid, sig);
     }
 }
@@ -181,20 +177,6 @@ void ac_kproc_retarget(ac_keeper_t *k)
     }
 }
 
-static void finish(ac_keeper_t *k, ac_kproc_t *proc)
-{
-    /* The zombie still holds the number: this cannot hit a stranger. */
-    kill(-(pid_t)proc->is.pid, SIGKILL);
-    waitpid((pid_t)proc->is.pid, NULL, 0);
-    ac_kwatch_close(k, &proc->pidfd);
-    ac_ledger_remove(k, proc->ledger);
-    proc->ledger = -1;
-    proc->leaving = 0;
-    proc->kill_at = 0;
-    proc->linger_at = ac_clock_now() + LINGER_TIME;
-    release(k, proc);
-}
-
 static void on_status(ac_keeper_t *k, ac_kwatch_t *watch, uint32_t events)
 {
     ac_kproc_t *proc = watch->owner;
@@ -226,7 +208,7 @@ static int32_t wait_status_of(const siginfo_t *info)
 static void on_exit_of(ac_keeper_t *k, ac_kwatch_t *watch, uint32_t events)
 {
     ac_kproc_t *proc = watch->owner;
-    apr_time_t leave = ac_clock_now() + LEAVE_TIME;
+    apr_time_t leave = ac_clock_now() + AC_LEAVE_TIME;
     siginfo_t info;
 
     memset(&info, 0, sizeof(info));
@@ -379,159 +361,10 @@ void ac_kproc_stop_all(ac_keeper_t *k)
     for (proc = k->procs; proc; proc = next) {
         next = proc->next;
         proc->forgotten = 1;
-        if (is_alive(proc)) {
+        if (ac_kproc_alive(proc)) {
             ac_kproc_signal(proc, SIGTERM, 0);
             proc->kill_at = now + proc->shutdown_limit;
         }
-        release(k, proc);
-    }
-}
-
-static ac_kproc_t *find_session(ac_keeper_t *k, pid_t session)
-{
-    ac_kproc_t *proc = k->procs;
-
-    while (proc && !((is_alive(proc) || proc->leaving)
-                     && (pid_t)proc->is.pid == session)) {
-        proc = proc->next;
-    }
-    return proc;
-}
-
-/* A process that left its app's session cannot be told from those of another
- * app of the same user; it stays until none of these runs. */
-static int has_home(ac_keeper_t *k, pid_t pid)
-{
-    int64_t uid = ac_process_uid(pid);
-    ac_kproc_t *proc = k->procs;
-
-    while (proc && !(is_alive(proc) && (int64_t)proc->is.uid == uid)) {
-        proc = proc->next;
-    }
-    return proc != NULL;
-}
-
-/* 1 for a stray: a child that nobody here started and whose app is gone. */
-static int look_at_child(ac_keeper_t *k, pid_t pid)
-{
-    ac_kproc_t *proc = find_session(k, pid);
-
-    if (proc || ac_helper_owns(k, pid) || pid == k->manager.pid || pid == k->relay.pid) {
-        return 0;
-    }
-    if (waitpid(pid, NULL, WNOHANG) == pid) {
-        return 0;
-    }
-    proc = find_session(k, getsid(pid));
-    if (proc) {
-        proc->orphans++;
-        return 0;
-    }
-    return !ac_helper_owns(k, getsid(pid)) && !has_home(k, pid);
-}
-
-/* All children of this process in *ppids, malloc'd; their number. */
-static int list_children(pid_t **ppids)
-{
-    FILE *f = fopen("/proc/thread-self/children", "re");
-    pid_t *pids = NULL;
-    int pid, n = 0, size = 0;
-
-    while (f && fscanf(f, "%d", &pid) == 1) {
-        if (n == size) {
-            pid_t *more = realloc(pids, (size_t)(size += 256) * sizeof(*pids));
-
-            if (!more) {
-                break;
-            }
-            pids = more;
-        }
-        pids[n++] = pid;
-    }
-    if (f) {
-        fclose(f);
-    }
-    *ppids = pids;
-    return n;
-}
-
-static void signal_stray(ac_keeper_t *k, pid_t pid, apr_time_t now)
-{
-    kill(pid, k->strays_at && now >= k->strays_at ? SIGKILL : SIGTERM);
-}
-
-static int sweep_strays(ac_keeper_t *k, apr_time_t now)
-{
-    pid_t *pids;
-    int i, n = list_children(&pids), strays = 0;
-
-    for (i = 0; i < n; ++i) {
-        if (look_at_child(k, pids[i])) {
-            signal_stray(k, pids[i], now);
-            ++strays;
-        }
-    }
-    free(pids);
-    if (!strays) {
-        k->strays_at = 0;
-    }
-    else if (!k->strays_at || now >= k->strays_at) {
-        k->strays_at = now + LEAVE_TIME;
-    }
-    return strays;
-}
-
-void ac_kproc_sweep(ac_keeper_t *k)
-{
-    ac_kproc_t *proc, *next;
-    int left = 0;
-
-    k->sweep = 0;
-    for (proc = k->procs; proc; proc = proc->next) {
-        proc->orphans = 0;
-    }
-    left = sweep_strays(k, ac_clock_now());
-    for (proc = k->procs; proc; proc = next) {
-        next = proc->next;
-        left += is_alive(proc) || proc->leaving;
-        if (proc->leaving && !proc->orphans) {
-            finish(k, proc);
-            --left;
-        }
-    }
-    k->left = left;
-}
-
-static void kill_session(ac_kproc_t *proc)
-{
-    pid_t *pids;
-    int i, n = list_children(&pids);
-
-    for (i = 0; i < n; ++i) {
-        if (getsid(pids[i]) == (pid_t)proc->is.pid) {
-            kill(pids[i], SIGKILL);
-        }
-    }
-    free(pids);
-}
-
-void ac_kproc_tick(ac_keeper_t *k, apr_time_t now)
-{
-    ac_kproc_t *proc, *next;
-
-    for (proc = k->procs; proc; proc = next) {
-        next = proc->next;
-        if (proc->kill_at && now >= proc->kill_at) {
-            ac_kproc_signal(proc, SIGKILL, 1);
-            kill_session(proc);
-            proc->kill_at = proc->leaving ? now + LEAVE_TIME : 0;
-        }
-        if (proc->linger_at && now >= proc->linger_at) {
-            proc->linger_at = 0;
-            release(k, proc);
-        }
-    }
-    if (k->strays_at && now >= k->strays_at) {
-        k->sweep = 1;
+        ac_kproc_release(k, proc);
     }
 }

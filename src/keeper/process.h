@@ -12,6 +12,8 @@
 
 #include "keeper/state.h"
 
+#define AC_LEAVE_TIME apr_time_from_sec(2)  /* from SIGTERM to SIGKILL for the rest */
+
 struct ac_kproc_t {
     ac_kproc_t *next;
     apr_pool_t *p;
@@ -45,6 +47,10 @@ typedef struct ac_spawn_request_t {
     ac_log_target_t log;
 } ac_spawn_request_t;
 
+/* The main process has not ended. */
+int ac_kproc_alive(const ac_kproc_t *proc);
+/* Frees it once nobody can ask for it and nothing of it is left. */
+void ac_kproc_release(ac_keeper_t *k, ac_kproc_t *proc);
 ac_kproc_t *ac_kproc_find(ac_keeper_t *k, uint64_t tag);
 /* Also one that the manager has forgotten. */
 ac_kproc_t *ac_kproc_find_any(ac_keeper_t *k, uint64_t tag);
@@ -62,7 +68,7 @@ void ac_kproc_retarget(ac_keeper_t *k);
 
 /* SIGTERM now, SIGKILL at each one's limit. */
 void ac_kproc_stop_all(ac_keeper_t *k);
-/* Reaps orphans, ends sessions whose main process ended, kills strays, and
+/* leave.c: reaps orphans, ends sessions whose main process ended, kills strays, and
  * counts in k->left what is left of apps. Called when k->sweep is set and no
  * other event waits: it looks at every child. */
 void ac_kproc_sweep(ac_keeper_t *k);

@@ -9,6 +9,7 @@
 
 #include "keeper/helper.h"
 #include "keeper/listen.h"
+#include "keeper/output.h"
 #include "keeper/process.h"
 #include "keeper/service.h"
 #include "spec/launch.h"
@@ -175,7 +176,7 @@ static void on_open_log(ac_keeper_t *k, ac_wire_reader_t *r)
     const char *stamp = ac_wire_get_str(r, k->ptemp);
 
     if (ac_wire_reader_end(r) == APR_SUCCESS && stamp) {
-        ac_helper_open_log(k, tag, stamp);
+        ac_output_open(k, tag, stamp);
     }
 }
 

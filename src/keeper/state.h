@@ -101,9 +101,11 @@ struct ac_keeper_t {
     apr_time_t stop_at;         /* end of AC_STOP_SERVICES */
 };
 
-/* keeper.c */
+/* keeper.c: the loop. */
 void ac_keeper_run(const ac_keeper_args_t *args, const ac_keeper_mains_t *mains)
     __attribute__((noreturn));
+
+/* watch.c */
 void ac_kwatch_init(ac_kwatch_t *watch, void *owner,
                     void (*ready)(ac_keeper_t *, ac_kwatch_t *, uint32_t));
 /* Watches fd, which it owns from now on, or changes the events. */
@@ -114,6 +116,9 @@ apr_status_t ac_kwatch_pid(ac_keeper_t *k, ac_kwatch_t *watch, pid_t pid);
 /* A sentence for the log of an app, or with NULL for the server's. */
 void ac_keeper_log(ac_keeper_t *k, ac_level_e level, const ac_kproc_t *proc,
                    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+/* The same while there is no relay: to standard error. */
+void ac_keeper_complain(ac_level_e level, const char *text);
 
 /* request.c: one message of the manager or relay. */
 void ac_request(ac_keeper_t *k, ac_service_t *from, ac_message_t *msg);

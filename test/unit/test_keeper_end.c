@@ -205,6 +205,25 @@ START_TEST(stop_waits_for_the_app_and_no_longer)
 }
 END_TEST
 
+/* What is seen of each exit must not grow with the number of processes. */
+START_TEST(many_apps_end_together)
+{
+    apr_time_t begin;
+    uint64_t tag;
+
+    for (tag = 1; tag <= 200; ++tag) {
+        const char *argv[] = { "sleep", "60", NULL };
+
+        ask_spawn(tag, 0, NULL, argv);
+        ck_assert_int_eq(executed(tag).fault, AC_FAULT_NONE);
+    }
+    begin = ac_clock_now();
+    harness_stop();
+    ck_assert_int_lt(ac_clock_now() - begin, apr_time_from_sec(2));
+    harness_no_keeper();
+}
+END_TEST
+
 START_TEST(apps_end_when_the_control_link_does)
 {
     pid_t pid = run_shell(1, "exec sleep 60");
@@ -321,6 +340,7 @@ TCase *end_case(void)
     tcase_add_test(tc, error_logs_reach_the_relay_in_order);
     tcase_add_test(tc, the_end_of_the_manager_is_logged);
     tcase_add_test(tc, stop_waits_for_the_app_and_no_longer);
+    tcase_add_test(tc, many_apps_end_together);
     tcase_add_test(tc, apps_end_when_the_control_link_does);
     tcase_add_test(tc, apps_end_when_httpd_is_killed);
     tcase_add_test(tc, a_new_keeper_ends_what_a_killed_one_left);

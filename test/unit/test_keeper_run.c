@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <apr_strings.h>
+#include "spec/look.h"
 
 /* Running programs: identity, environment, descriptors, failures. */
 
@@ -282,30 +283,80 @@ START_TEST(a_signal_goes_to_one_or_to_all)
 }
 END_TEST
 
-START_TEST(a_look_answers_through_a_pipe)
+static apr_size_t look(uint64_t app_id, const void *request, apr_size_t request_len,
+                       ac_launch_t **plaunch)
 {
     ac_wire_reader_t r;
     ac_wire_writer_t w;
     unsigned char *bytes = apr_palloc(p, AC_LAUNCH_WIRE_MAX);
-    ac_launch_t *launch;
     apr_size_t len = 0;
     ssize_t n;
     int fd;
 
     ac_message_begin(&w, AC_MSG_LOOK, p);
     ac_wire_put_u64(&w, 5);
-    ac_wire_put_u64(&w, APP);
-    ac_wire_put_bytes(&w, "garbage", 7);
+    ac_wire_put_u64(&w, app_id);
+    ac_wire_put_bytes(&w, request, request_len);
     say(h.manager, &w);
     fd = taken_fd(hear_tag(AC_MSG_LOOKED, 5), 0);
     while ((n = read(fd, bytes + len, AC_LAUNCH_WIRE_MAX - len)) > 0) {
         len += (apr_size_t)n;
     }
     close(fd);
-    ac_wire_reader_init(&r, bytes, len);
-    launch = ac_launch_get(&r, p);
-    ck_assert_int_eq(r.status, APR_SUCCESS);
+    if (len) {
+        ac_wire_reader_init(&r, bytes, len);
+        *plaunch = ac_launch_get(&r, p);
+        ck_assert_int_eq(r.status, APR_SUCCESS);
+    }
+    return len;
+}
+
+/* Whatever folder the manager asks for, it is the configured one that is seen. */
+START_TEST(a_look_sees_the_folder_as_its_user)
+{
+    ac_look_request_t req = { "/etc", "/shop", "shop", h.set };
+    ac_launch_t *launch = NULL;
+    ac_wire_writer_t w;
+    struct stat st;
+    FILE *f = fopen(in_dir("app/Procfile"), "w");
+
+    fputs("web: ./run --fast\n", f);
+    fclose(f);
+    f = fopen(in_dir("app/run"), "w");
+    fclose(f);
+    ck_assert_int_eq(chmod(in_dir("app/run"), 0755), 0);
+    ac_wire_writer_init(&w, AC_MESSAGE_MAX, p);
+    ac_look_request_put(&w, &req);
+    ck_assert_uint_gt(look(APP, w.data, w.len, &launch), 0);
+    ck_assert_msg(launch->result.fault == AC_FAULT_NONE, "%s", launch->result.detail);
+    ck_assert_str_eq(launch->folder, h.folder);
+    ck_assert_str_eq(APR_ARRAY_IDX(launch->argv, 1, const char *), "--fast");
+    ck_assert_uint_eq(launch->uid, is_root() ? OTHER_USER : geteuid());
+    ck_assert_ptr_nonnull(launch->home);
+    ck_assert_int_eq(stat(launch->home, &st), 0);
+    ck_assert_uint_eq(st.st_uid, launch->uid);
+    if (is_root()) {
+        /* Nobody has that number, so the home is one of ours. */
+        ck_assert_str_eq(launch->home, in_dir("state/shop-1122334455667788"));
+        ck_assert_uint_eq(st.st_mode, S_IFDIR | 0700);
+        ck_assert_str_eq(launch->user, "#4321");
+    }
+}
+END_TEST
+
+START_TEST(a_look_that_cannot_be_taken_says_so)
+{
+    ac_launch_t *launch = NULL;
+
+    ck_assert_uint_eq(look(APP + 1, "", 0, &launch), 0);
+    ck_assert_uint_gt(look(APP, "garbage", 7, &launch), 0);
     ck_assert_int_eq(launch->result.fault, AC_FAULT_INTERNAL);
+    if (is_root()) {
+        h.set->user.v = "root";
+        harness_configure();
+        ck_assert_uint_gt(look(APP, "", 0, &launch), 0);
+        ck_assert_int_eq(launch->result.fault, AC_FAULT_IDENTITY);
+    }
 }
 END_TEST
 
@@ -329,6 +380,7 @@ TCase *run_case(void)
     tcase_add_test(tc, garbage_from_the_manager_changes_nothing);
     tcase_add_test(tc, many_start_at_once);
     tcase_add_test(tc, a_signal_goes_to_one_or_to_all);
-    tcase_add_test(tc, a_look_answers_through_a_pipe);
+    tcase_add_test(tc, a_look_sees_the_folder_as_its_user);
+    tcase_add_test(tc, a_look_that_cannot_be_taken_says_so);
     return tc;
 }
