@@ -112,7 +112,7 @@ void ac_drive_run(ac_exchange_t *x, void (*slow)(void *baton), void *baton)
             until = earlier(until, ac_clock_now() + LOOK_AGAIN);
         }
         wait_once(x, until);
-        if (slow_at && !x->got_app && !x->got_client && ac_clock_now() >= slow_at) {
+        if (slow_at && ac_clock_now() >= slow_at) {
             slow(baton);
             slow_at = 0;
         }

@@ -41,6 +41,7 @@ ac_exchange_t *ac_exchange_create(request_rec *r)
 
     x->r = r;
     x->client_fd = -1;
+    x->prior_status = r->status;
     x->out = apr_brigade_create(r->pool, r->connection->bucket_alloc);
     x->bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
     x->parser = ac_response_parser_create(&limits, r->pool);
@@ -85,9 +86,7 @@ ac_appconn_t *ac_exchange_take_conn(ac_exchange_t *x)
     }
     if (conn) {
         conn->served++;
-        /* One second less than the app says: see AC_POOL_FRESH. */
-        conn->keep = x->response->idle > apr_time_from_sec(1)
-                     ? x->response->idle - apr_time_from_sec(1) : x->response->idle;
+        conn->keep = x->response->idle;
     }
     return conn;
 }

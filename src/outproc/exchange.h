@@ -84,7 +84,8 @@ struct ac_exchange_t {
     apr_time_t flush_at;
     apr_bucket_brigade *out;    /* to the app */
     apr_bucket_brigade *bb;     /* to the client */
-    apr_table_t *prior_headers;
+    apr_table_t *prior_headers; /* r's own, before the app said anything */
+    int prior_status;
 };
 
 /* A new exchange for r; the caller fills the first block. */

@@ -53,7 +53,7 @@ void ac_respond_interim(ac_exchange_t *x, const ac_response_t *response)
     r->headers_out = response->headers;
     ap_send_interim_response(r, 1);
     r->headers_out = headers;
-    r->status = HTTP_OK;
+    r->status = x->prior_status;
     r->status_line = NULL;
 }
 
@@ -102,7 +102,11 @@ void ac_respond_head(ac_exchange_t *x, const ac_response_t *response)
         apr_table_do(keep_prior, headers, r->headers_out, NULL);
     }
     r->headers_out = headers;
-    set_status(r, response);
+    /* An app that supplies an ErrorDocument answers with 200; the client gets the
+     * status of the error. */
+    if (!ap_is_HTTP_ERROR(x->prior_status) || !ap_is_HTTP_SUCCESS(response->status)) {
+        set_status(r, response);
+    }
     if (type) {
         apr_table_unset(headers, "Content-Type");
         set_content_type(r, type);
@@ -128,7 +132,7 @@ void ac_respond_undo(ac_exchange_t *x)
         return;
     }
     r->headers_out = x->prior_headers;
-    r->status = HTTP_OK;
+    r->status = x->prior_status;
     r->status_line = NULL;
     r->content_type = NULL;
     r->proxyreq = PROXYREQ_NONE;

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "http_log.h"
@@ -104,16 +105,22 @@ void ac_dispatch_ensure(void)
     pthread_mutex_unlock(&dispatch.mutex);
 }
 
-/* Our code goes away with the pool's module, so the thread must be over. */
+/* Our code goes away with the pool's module, so the thread must be over. On
+ * prefork this runs in a signal handler, which may have interrupted a holder of
+ * the mutex: then nobody can be waited for, and the process exits anyway. */
 static apr_status_t finish(void *unused)
 {
+    struct timespec until;
     int running;
 
     (void)unused;
-    pthread_mutex_lock(&dispatch.mutex);
-    running = dispatch.running;
     atomic_store(&dispatch.stop, 1);
-    atomic_store(&dispatch.running, 0);
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec++;
+    if (pthread_mutex_timedlock(&dispatch.mutex, &until) != 0) {
+        return APR_SUCCESS;
+    }
+    running = atomic_exchange(&dispatch.running, 0);
     pthread_mutex_unlock(&dispatch.mutex);
     if (running) {
         eventfd_write(ac_child()->event_fd, 1);
