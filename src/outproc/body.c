@@ -23,6 +23,16 @@ static int has_body(request_rec *r)
     return ap_request_has_body(r);
 }
 
+/* RFC 8441: mod_http2 turns the extended CONNECT into a GET with Upgrade, a field
+ * that no stream can bring along itself. What follows are frames, no body. */
+static int is_stream_tunnel(request_rec *r)
+{
+    const char *upgrade = apr_table_get(r->headers_in, "Upgrade");
+
+    return r->connection->master && upgrade && !r->main && r->method_number == M_GET
+           && ap_find_token(r->pool, upgrade, "websocket");
+}
+
 static void choose_framing(ac_body_t *body)
 {
     request_rec *r = body->r;
@@ -31,7 +41,8 @@ static void choose_framing(ac_body_t *body)
     int known = length && ap_parse_strict_length(&n, length)
                 && !apr_table_get(r->headers_in, "Transfer-Encoding");
 
-    if (!has_body(r)) {
+    body->tunnel = is_stream_tunnel(r);
+    if (body->tunnel || !has_body(r)) {
         /* "Content-Length: 0" tells the app that a POST is complete. */
         body->framing = known && n == 0 && !r->main ? AC_BODY_LENGTH : AC_BODY_NONE;
         body->complete = 1;

@@ -27,6 +27,7 @@ typedef struct ac_body_t {
     apr_int64_t length;         /* AC_BODY_LENGTH */
     apr_int64_t limit;          /* -1: none */
     apr_int64_t received;       /* from the client */
+    int tunnel;                 /* an HTTP/2 stream that asks for a WebSocket */
     int held;                   /* until the app says 100 Continue */
     int blocking;
     int complete;               /* the client sent all of it */

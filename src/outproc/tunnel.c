@@ -58,7 +58,10 @@ static int move_data(ac_exchange_t *x, apr_bucket_brigade *in)
         apr_size_t n = 0;
 
         if (APR_BUCKET_IS_EOS(b)) {
-            open = 0;
+            /* mod_http2 ends the request, which has no body, before the stream
+             * goes on. */
+            open = x->body->tunnel;
+            x->body->tunnel = 0;
         }
         if (!APR_BUCKET_IS_METADATA(b)
             && apr_bucket_read(b, &data, &n, APR_BLOCK_READ) == APR_SUCCESS && n) {

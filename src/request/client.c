@@ -116,12 +116,14 @@ static const apr_table_t *client_fields(request_rec *r)
 static ac_upgrade_e upgrade(request_rec *r, const ac_mount_t *mount,
                             const ac_body_t *body)
 {
-    if (!mount->spec->set->websockets.v || body->framing != AC_BODY_NONE || r->main
-        || r->proto_num < HTTP_VERSION(1, 1)
-        || ac_fields_upgrade(r->headers_in, r->method) != AC_UPGRADE_WEBSOCKET) {
-        return AC_UPGRADE_NONE;
-    }
-    return AC_UPGRADE_WEBSOCKET;
+    int asked = body->tunnel
+                || (body->framing == AC_BODY_NONE && !r->main
+                    && r->proto_num >= HTTP_VERSION(1, 1)
+                    && ac_fields_upgrade(r->headers_in, r->method)
+                       == AC_UPGRADE_WEBSOCKET);
+
+    return asked && mount->spec->set->websockets.v ? AC_UPGRADE_WEBSOCKET
+                                                   : AC_UPGRADE_NONE;
 }
 
 static int wants_trailers(request_rec *r)
