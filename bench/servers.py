@@ -170,6 +170,14 @@ def tree(pid):
     return found
 
 
+def program_of(pid):
+    """Empty for who hides it, as our keeper, manager and relay do."""
+    try:
+        return os.path.basename(os.readlink(f"/proc/{pid}/exe"))
+    except OSError:
+        return ""
+
+
 def cpu_seconds(pids):
     ticks = 0
     for pid in pids:
@@ -363,11 +371,7 @@ class Server:
         app = [self.backend.pid] if self.backend else []
         server = []
         for pid in tree(self.httpd.pid):
-            try:
-                program = os.path.basename(os.readlink(f"/proc/{pid}/exe"))
-            except OSError:
-                continue
-            is_app = program in ("backend", "node", "nodejs")
+            is_app = program_of(pid) in ("backend", "node", "nodejs")
             (app if is_app else server).append(pid)
         return server, app
 

@@ -36,9 +36,13 @@ apr_size_t ac_char_span(const char *s, apr_size_t len, int class)
 
 int ac_char_all(const char *s, int class)
 {
-    apr_size_t len = strlen(s);
+    const char *at = s;
 
-    return len && ac_char_span(s, len, class) == len;
+    /* NUL belongs to no class. */
+    while (ac_char_is(*at, class)) {
+        ++at;
+    }
+    return !*at && at > s;
 }
 
 int ac_char_hex(char c)

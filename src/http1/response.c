@@ -57,7 +57,6 @@ ac_response_parser_t *ac_response_parser_create(const ac_response_limits_t *limi
 void ac_response_parser_reset(ac_response_parser_t *parser)
 {
     parser->error = NULL;
-    parser->line = parser->used;
     parser->head = 0;
     parser->fields = 0;
     parser->state = STATE_STATUS;

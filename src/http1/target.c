@@ -30,7 +30,7 @@ static int slash_at(const char *s)
     if (*s == '/' || *s == '\\') {
         return 1;
     }
-    return *s == '%' && (!strncasecmp(s, "%2f", 3) || !strncasecmp(s, "%5c", 3)) ? 3 : 0;
+    return strncasecmp(s, "%2f", 3) ? 0 : 3;
 }
 
 static int has_dot_segment(const char *path)

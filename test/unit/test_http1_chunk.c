@@ -184,6 +184,8 @@ START_TEST(limits)
     ck_assert_int_eq(decode(repeat("1;", "e", 1023, "\r\nx\r\n0\r\n\r\n")).rv, APR_EOF);
     ck_assert_int_eq(decode(repeat("1;", "e", 1024, "\r\nx\r\n0\r\n\r\n")).rv,
                      APR_EGENERAL);
+    ck_assert_int_eq(decode(repeat("", repeat("1;", "e", 600, "\r\nx\r\n"), 3,
+                                   "0\r\n\r\n")).rv, APR_EOF);
     ck_assert_int_eq(decode(repeat("0\r\n", "A: b\r\n", 64, "\r\n")).rv, APR_EOF);
     ck_assert_int_eq(decode(repeat("0\r\n", "A: b\r\n", 65, "\r\n")).rv, APR_EGENERAL);
     ck_assert_int_eq(decode(repeat("0\r\nA:", "x", 8188, "\r\n\r\n")).rv, APR_EOF);

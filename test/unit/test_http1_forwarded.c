@@ -186,7 +186,7 @@ static const struct {
     { NULL, "proto=https", "https" }, { NULL, "for=a; Proto=\"https\";by=b", "https" },
     { NULL, "proto=http, for=x;proto=https", "https" },
     { NULL, "proto=https, for=x", "http" },
-    { NULL, "for=\"a, proto=https\"", "http" }, { NULL, "xproto=https", "http" },
+    { NULL, "for=\"a, proto=https;b\"", "http" }, { NULL, "xproto=https", "http" },
     { NULL, "proto=", "http" }, { NULL, "proto=\"", "http" },
     { NULL, "proto=\"https", "http" },
     { NULL, ";;;", "http" }, { NULL, "for=\"", "http" }

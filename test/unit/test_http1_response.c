@@ -111,7 +111,8 @@ END_TEST
 
 static const char *const bad_lines[] = {
     "", "\r", "HTTP", "HTTP/1.1", "HTTP/1.1 ", "HTTP/1.1 20", "HTTP/1.1 2000 OK",
-    "HTTP/1.1 2x0 OK", "HTTP/1.1 -20 OK", "HTTP/1.1 099 x", "HTTP/1.1 000 x",
+    "HTTP/1.1 2x0 OK", "HTTP/1.1 1:0 OK", "HTTP/1.1 20: OK",
+    "HTTP/1.1 -20 OK", "HTTP/1.1 099 x", "HTTP/1.1 000 x",
     "HTTP/1.1 600 x", "HTTP/1.1 999 x", "HTTP/2.0 200 OK", "HTTP/2 200 OK",
     "HTTP/0.9 200 OK", "HTTP/1.10 200 OK", "HTTP/1.x 200 OK", "http/1.1 200 OK",
     " HTTP/1.1 200 OK", "HTTP/1.1  200 OK", "HTTP/1.1\t200 OK", "HTTP/1.1 200\tOK",
@@ -169,6 +170,18 @@ START_TEST(bad_field)
     /* A fault stays. */
     ck_assert_int_eq(ac_response_parse(parser, "\r\n", 2, &used), APR_EGENERAL);
     ck_assert_uint_eq(used, 0);
+}
+END_TEST
+
+/* An operator reads why. */
+START_TEST(reasons)
+{
+    parse("HTTP/1.1 200 OK\n folded\n\n");
+    ck_assert_ptr_nonnull(strstr(ac_response_parser_error(parser), "folded"));
+    parse("HTTP/1.1 200 OK\nA : b\n\n");
+    ck_assert_ptr_nonnull(strstr(ac_response_parser_error(parser), "colon"));
+    parse("GET / HTTP/1.1\n\n");
+    ck_assert_ptr_nonnull(strstr(ac_response_parser_error(parser), "status line"));
 }
 END_TEST
 
@@ -420,7 +433,7 @@ START_TEST(limit_head)
 {
     static const ac_response_limits_t limits = { 64, 100, 1000 };
     /* 18 bytes, then 16 fields of 5, then the empty line: 100. */
-    const char *head = "HTTP/1.1 200 OK..\n", *fits, *large;
+    const char *head = "HTTP/1.1 200 OK..\n", *fits, *large, *larger;
     apr_size_t used, step;
     int i;
 
@@ -428,13 +441,16 @@ START_TEST(limit_head)
         head = apr_pstrcat(p, head, "A:bc\n", NULL);
     }
     fits = apr_pstrcat(p, head, "\r\n", filled("", 'b', 500, ""), NULL);
-    large = apr_pstrcat(p, head, "A:\n\n", NULL);
+    large = apr_pstrcat(p, "HTTP/1.1 200 OK...", strchr(head, '\n'), "\r\n", NULL);
+    larger = apr_pstrcat(p, head, "A:b\n\n", NULL);
     for (step = 1; step < 1200; step += 599) {
         parser = ac_response_parser_create(&limits, p);
         ck_assert_int_eq(feed(fits, strlen(fits), step, &used), APR_SUCCESS);
         ck_assert_uint_eq(used, 100);
         parser = ac_response_parser_create(&limits, p);
         ck_assert_int_eq(feed(large, strlen(large), step, &used), APR_EGENERAL);
+        parser = ac_response_parser_create(&limits, p);
+        ck_assert_int_eq(feed(larger, strlen(larger), step, &used), APR_EGENERAL);
     }
 }
 END_TEST
@@ -474,9 +490,9 @@ END_TEST
 
 START_TEST(interim_then_final)
 {
-    const char *data = "HTTP/1.1 100 Continue\r\nConnection: close\r\n\r\n"
+    const char *data = "HTTP/1.1 100 Continue\r\nConnection: close, Vary\r\n\r\n"
                        "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"
-                       "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+                       "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nVary: a\r\n\r\nok";
     apr_size_t len = strlen(data), used, at = 0;
     const ac_response_t *res;
     apr_table_t *hints;
@@ -497,6 +513,7 @@ START_TEST(interim_then_final)
     ck_assert_int_eq(res->status, 200);
     ck_assert_int_eq(res->keep_alive, 1);
     ck_assert_ptr_null(get(res, "Link"));
+    ck_assert_str_eq(get(res, "Vary"), "a");
     ck_assert_str_eq(apr_table_get(hints, "Link"), "</a.css>");
     ck_assert_str_eq(data + at + used, "ok");
     /* A head that was taken is not taken again. */
@@ -517,6 +534,7 @@ TCase *response_case(void)
     LOOP(tc, bad_status_line, bad_lines);
     tcase_add_test(tc, refused_before_line_end);
     LOOP(tc, bad_field, bad_fields);
+    tcase_add_test(tc, reasons);
     tcase_add_test(tc, nul_bytes);
     tcase_add_test(tc, field_values);
     LOOP(tc, framing, framings);

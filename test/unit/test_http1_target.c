@@ -50,6 +50,8 @@ static const struct {
     { "/shop/%25", "/shop/%", "/shop/%", NULL, "/shop", "/shop/%25" },
     { "/shop/%252e%252e/x", "/shop/%2e%2e/x", "/shop/%2e%2e/x", NULL, "/shop",
       "/shop/%252e%252e/x" },
+    { "/shop/..%255Cx", "/shop/..%5Cx", "/shop/..%5Cx", NULL, "/shop",
+      "/shop/..%255Cx" },
     { "/shop/...", "/shop/...", "/shop/...", NULL, "/shop", "/shop/..." },
     { "/shop/..x", "/shop/..x", "/shop/..x", NULL, "/shop", "/shop/..x" },
     { "/shop/.x", "/shop/.x", "/shop/.x", NULL, "/shop", "/shop/.x" },
@@ -101,6 +103,7 @@ static const struct {
     { "/shop/a%zzb", "/shop/a%zzb", "/shop/a%zzb", NULL, "/shop", "/shop/a%25zzb" },
     { "/shop/a%2", "/shop/a%2", "/shop/a%2", NULL, "/shop", "/shop/a%252" },
     { "/shop/a#frag", "/shop/a", "/shop/a", NULL, "/shop", "/shop/a" },
+    { "/shop/%61#frag", "/shop/a", "/shop/a", NULL, "/shop", "/shop/%61" },
     /* The mount is spelt as configured. */
     { "/%73hop/x", "/shop/x", "/shop/x", NULL, "/shop", "/shop/x" },
     { "/a%20b/x%20y", "/a b/x y", "/a b/x y", NULL, "/a b", "/a%20b/x%20y" },
@@ -118,6 +121,7 @@ static const struct {
     { "/old/a%2Fb", "/old/a%2Fb", "/shop/a%2Fb", NULL, "/shop", "/shop/a%2Fb" },
     { "/old/a%252Fb", "/old/a%2Fb", "/shop/a%2Fb", NULL, "/shop", "/shop/a%252Fb" },
     { "/old/a%20", "/old/a ", "/shop/100%", NULL, "/shop", "/shop/100%25" },
+    { "/shop/%61", "/shop/x", "/shop/a", NULL, "/shop", "/shop/a" },
     { "/shop/%61", NULL, "/shop/a", NULL, "/shop", "/shop/a" },
     { NULL, NULL, "/shop/a", NULL, "/shop", "/shop/a" },
     /* Other forms. */
