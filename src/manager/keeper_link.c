@@ -85,7 +85,6 @@ static void on_listening(ac_run_t *run, ac_message_t *msg)
 static void on_spawned(ac_run_t *run, ac_message_t *msg)
 {
     run->pid = ac_wire_get_u32(&msg->body);
-    run->started = run->m->now;
 }
 
 static void on_executed(ac_run_t *run, ac_message_t *msg)

@@ -5,8 +5,7 @@
 #define AC_MANAGER_PORT_H
 
 /* Loopback ports: drawing one for an app, and who listens to it. Also the
- * pairing token that goes with it. No function blocks; /proc is read at most
- * once per call. */
+ * pairing token that goes with it. No function blocks. */
 
 #include <stdint.h>
 #include <apr_errno.h>

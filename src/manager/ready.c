@@ -5,7 +5,7 @@
  *
  *   FD    one connection of ours to its socket; accepted as soon as our copy of
  *         the listening descriptor is no longer readable. The kernel tells
- *         nobody of an accept, so this is looked at every 2 to 10 ms.
+ *         nobody of an accept, so this is looked at every 1 to 10 ms.
  *   PORT  a connection is taken and the one who listens is the app's user. The
  *         kernel tells nobody of a listen either: same steps.
  *   PATH  inotify tells of the socket file; the keeper checks and moves it; then
@@ -37,7 +37,7 @@ static apr_interval_time_t step(const ac_run_t *run)
     apr_interval_time_t age = run->m->now - run->probe_since;
 
     if (age < apr_time_from_msec(500)) {
-        return apr_time_from_msec(2);
+        return apr_time_from_msec(age < apr_time_from_msec(50) ? 1 : 2);
     }
     return apr_time_from_msec(age < apr_time_from_sec(5) ? 5 : 10);
 }

@@ -278,5 +278,6 @@ void ac_spawn_exec(ac_run_t *run)
         ac_sup_executed(run->proc, &res);
         return;
     }
+    run->started = run->m->now;
     ac_talk_keeper(run->m, &w);
 }
