@@ -35,32 +35,54 @@ static apr_status_t admit(ac_keeper_t *k, const char *name, uid_t owner)
     return fchmodat(k->sockets_fd, name, 0660, 0) < 0 ? errno : APR_SUCCESS;
 }
 
-/* Under its final name it can be connected to: whoever sees it is let in. */
-apr_status_t ac_listen_open(ac_keeper_t *k, ac_kproc_t *proc)
+static apr_status_t open_as(ac_keeper_t *k, int fd, const char *name)
 {
     struct sockaddr_un addr = { .sun_family = AF_UNIX };
-    char name[NAME_SIZE];
-    apr_status_t rv = APR_SUCCESS;
-    int fd;
+    apr_status_t rv;
 
-    if (snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/s/" NEW_NAME,
-                 k->config->runtime_dir) >= (int)sizeof(addr.sun_path)) {
+    if (snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/s/%s",
+                 k->config->runtime_dir, name) >= (int)sizeof(addr.sun_path)) {
         return ENAMETOOLONG;
     }
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
+        return errno;
+    }
+    rv = listen(fd, BACKLOG) < 0 ? errno : admit(k, name, geteuid());
+    if (rv != APR_SUCCESS) {
+        unlinkat(k->sockets_fd, name, 0);
+    }
+    return rv;
+}
+
+/* In place of what an earlier keeper left under that name: whoever sees the name
+ * can connect. */
+static apr_status_t open_instead(ac_keeper_t *k, int fd, const char *name)
+{
+    apr_status_t rv;
+
+    unlinkat(k->sockets_fd, NEW_NAME, 0);
+    rv = open_as(k, fd, NEW_NAME);
+    if (rv == APR_SUCCESS && renameat(k->sockets_fd, NEW_NAME, k->sockets_fd, name) < 0) {
+        rv = errno;
+    }
+    return rv;
+}
+
+/* Apps print the name that a socket was bound to, so it is the final one if that
+ * is free; nobody is told of it before it listens. */
+apr_status_t ac_listen_open(ac_keeper_t *k, ac_kproc_t *proc)
+{
+    char name[NAME_SIZE];
+    apr_status_t rv;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
     if (fd < 0) {
         return errno;
     }
-    unlinkat(k->sockets_fd, NEW_NAME, 0);
-    if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(fd, BACKLOG) < 0) {
-        rv = errno;
-    }
-    if (rv == APR_SUCCESS) {
-        rv = admit(k, NEW_NAME, geteuid());
-    }
     name_of(name, proc);
-    if (rv == APR_SUCCESS && renameat(k->sockets_fd, NEW_NAME, k->sockets_fd, name) < 0) {
-        rv = errno;
+    rv = open_as(k, fd, name);
+    if (rv == EADDRINUSE) {
+        rv = open_instead(k, fd, name);
     }
     if (rv != APR_SUCCESS) {
         close(fd);
