@@ -176,6 +176,7 @@ void ac_kproc_tick(ac_keeper_t *k, apr_time_t now)
         }
         if (proc->linger_at && now >= proc->linger_at) {
             proc->linger_at = 0;
+            ac_kproc_close_output(proc);
             ac_kproc_release(k, proc);
         }
     }

@@ -97,6 +97,12 @@ static void close_fd(int *fd)
     }
 }
 
+void ac_kproc_close_output(ac_kproc_t *proc)
+{
+    close_fd(&proc->out);
+    close_fd(&proc->err);
+}
+
 void ac_kproc_release(ac_keeper_t *k, ac_kproc_t *proc)
 {
     ac_kproc_t **at = &k->procs;
@@ -113,8 +119,7 @@ void ac_kproc_release(ac_keeper_t *k, ac_kproc_t *proc)
     ac_helper_orphan(k, proc->is.tag);
     ac_kwatch_close(k, &proc->status);
     ac_kwatch_close(k, &proc->pidfd);
-    close_fd(&proc->out);
-    close_fd(&proc->err);
+    ac_kproc_close_output(proc);
     free((void *)proc->is.note);
     apr_pool_destroy(proc->p);
 }

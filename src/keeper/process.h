@@ -49,6 +49,8 @@ typedef struct ac_spawn_request_t {
 
 /* The main process has not ended. */
 int ac_kproc_alive(const ac_kproc_t *proc);
+/* A relay that starts from now on does not get what is left in its pipes. */
+void ac_kproc_close_output(ac_kproc_t *proc);
 /* Frees it once nobody can ask for it and nothing of it is left. */
 void ac_kproc_release(ac_keeper_t *k, ac_kproc_t *proc);
 ac_kproc_t *ac_kproc_find(ac_keeper_t *k, uint64_t tag);
