@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <apr_general.h>
 
@@ -20,13 +21,17 @@
 #define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
 #define STATUS_FD 4             /* in the child, above the listener */
 
+/* All bits zero is the default action. By way of the kernel, since signal() will
+ * not touch the two signals that libc keeps for itself, and posix_spawn() leaves
+ * them ignored. */
 void ac_spawn_reset_signals(void)
 {
+    static const unsigned char by_default[64];
     sigset_t none;
     int sig;
 
     for (sig = 1; sig < NSIG; ++sig) {
-        signal(sig, SIG_DFL);
+        syscall(SYS_rt_sigaction, sig, by_default, NULL, NSIG / 8);
     }
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
