@@ -566,7 +566,7 @@ static void check_time(ac_exchange_t *x)
     }
 }
 
-static void advance(ac_exchange_t *x)
+static void serve_client(ac_exchange_t *x)
 {
     if (x->phase == AC_PHASE_TUNNEL) {
         ac_tunnel_from_client(x);
@@ -574,8 +574,22 @@ static void advance(ac_exchange_t *x)
     else if (!x->request_sent && !x->send_failed) {
         send_request(x);
     }
+}
+
+static void advance(ac_exchange_t *x)
+{
+    ac_phase_e phase = x->phase;
+    int held = x->body->held;
+
+    serve_client(x);
     if (x->phase != AC_PHASE_END) {
         receive_response(x);
+    }
+    /* 100 lets the body go, 101 makes a tunnel: now the client is to be heard, and
+     * without a look at it nobody would wait for what it says. */
+    if ((x->phase == AC_PHASE_TUNNEL && phase != AC_PHASE_TUNNEL)
+        || (x->phase != AC_PHASE_END && held && !x->body->held)) {
+        serve_client(x);
     }
     if (x->phase != AC_PHASE_END) {
         flush(x);

@@ -156,9 +156,11 @@ void ac_respond_broken(ac_exchange_t *x)
     conn_rec *c = r->connection;
 
     /* The error bucket keeps the chunk filter from writing a final chunk and
-     * resets an HTTP/2 stream; the rest of the length stays missing. */
+     * resets an HTTP/2 stream; the rest of the length stays missing. What httpd
+     * still buffers would be dropped with the connection, so it is flushed. */
     r->no_cache = 1;
     c->keepalive = AP_CONN_CLOSE;
+    APR_BRIGADE_INSERT_TAIL(x->bb, apr_bucket_flush_create(c->bucket_alloc));
     APR_BRIGADE_INSERT_TAIL(x->bb, ap_bucket_error_create(HTTP_BAD_GATEWAY, NULL,
                                                           r->pool, c->bucket_alloc));
     APR_BRIGADE_INSERT_TAIL(x->bb, apr_bucket_eos_create(c->bucket_alloc));
