@@ -37,6 +37,12 @@ have_apxs()
     have apxs || have apxs2
 }
 
+have_httpd()
+{
+    PATH=$PATH:/usr/sbin:/usr/local/apache2/bin have apache2 ||
+        PATH=$PATH:/usr/sbin:/usr/local/apache2/bin have httpd
+}
+
 # pkg-config may itself be missing still, so headers are looked for by the
 # compiler's own means.
 have_header()
@@ -53,6 +59,7 @@ need_for_build()
     need automake have automake
     need libtool have libtoolize
     need pkg-config have pkg-config
+    need apache2-bin have_httpd
     need apache2-dev have_apxs
     need libjansson-dev have_header jansson.h
     need python3 have python3
