@@ -12,6 +12,7 @@ import pytest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import env as environment  # noqa: E402
+import processes  # noqa: E402
 from processes import wait_for  # noqa: E402
 
 HELPERS = ("httpd", "keeper", "manager", "relay")
@@ -35,7 +36,22 @@ def env(request):
     is started by."""
     made = environment.Env(getattr(request.module, "AS_USER", None))
     yield made
-    made.destroy()
+    try:
+        check_pipes(made)
+    finally:
+        made.destroy()
+
+
+def check_pipes(made):
+    """The keeper holds two pipes of every process and one of every log program; of
+    ended ones for some seconds more, in case that the relay asks."""
+    def closed():
+        counts = processes.descriptors(made.keeper())
+        apps = len(made.app_processes())
+        programs = len(processes.children(made.keeper())) - apps - len(("manager", "relay"))
+        return counts is None or counts.get("pipe", 0) == 2 * apps + programs
+    if made.httpd_pid():
+        wait_for(closed, 20, "the keeper's closing of old pipes")
 
 
 def settled(made):
@@ -51,18 +67,19 @@ def settled(made):
 
 
 def count_all(made):
+    """Pipes of output apart: see check_pipes()."""
     counts = made.descriptors()
-    return {name: sum(counts[name].values()) if counts[name] else None
-            for name in HELPERS}
+    return {name: sum(n for kind, n in counts[name].items() if kind != "pipe")
+            if counts[name] else None for name in HELPERS}
 
 
 def compare_descriptors(made, before):
     """Processes of ours hold no more than before, if there are as many apps."""
     def unchanged():
         return made.apps_before != len(made.app_processes()) \
-            or made.pids_before != [made.keeper(), made.helper("manager"),
-                                    made.helper("relay")] \
-            or all(n is None or n <= (before[k] or 0) for k, n in count_all(made).items())
+            or made.pids_before != made.helpers() \
+            or all(n is None or n <= (before[name] or 0)
+                   for name, n in count_all(made).items())
     try:
         wait_for(unchanged, 5)
     except AssertionError:
@@ -83,7 +100,7 @@ def tidy(request):
     running = bool(made.httpd_pid())
     if running:
         made.apps_before = len(made.app_processes())
-        made.pids_before = [made.keeper(), made.helper("manager"), made.helper("relay")]
+        made.pids_before = made.helpers()
         before = count_all(made)
     yield
     if made.httpd_pid():

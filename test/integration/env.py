@@ -103,6 +103,7 @@ class Env:
         self.modules = list(MODULES)
         self.first_module = False       # LoadModule of ours before all others
         self.allowed = []
+        self.always_allowed = []        # patterns for the whole module
         self.log_position = 0
         os.chmod(self.root, 0o755)
         for name in ("run", "apps", "htdocs", "core", "state", "files"):
@@ -283,11 +284,11 @@ class Env:
         return found[0].pid if found else 0
 
     def app_processes(self, folder=None):
-        """Main processes of apps; of one folder if it is given."""
-        keeper = self.keeper()
-        server = processes.link(keeper, "exe")
-        return [p.pid for p in processes.children(keeper)
-                if p.state != "Z" and processes.link(p.pid, "exe") not in ("", server)
+        """Main processes of apps, as their environment tells them from programs that
+        take output; of one folder if it is given."""
+        return [p.pid for p in processes.children(self.keeper())
+                if p.state != "Z"
+                and b"\0APPCORE_PROCESS=" in processes.read(p.pid, "environ")
                 and (not folder or processes.link(p.pid, "cwd") == folder)]
 
     def zombies(self):
@@ -295,6 +296,9 @@ class Env:
                 self.helper("relay")}
         return [p for p in processes.everything().values()
                 if p.state == "Z" and p.ppid in ours]
+
+    def helpers(self):
+        return [self.keeper(), self.helper("manager"), self.helper("relay")]
 
     def describe(self):
         return {"httpd": self.httpd_pid(), "keeper": self.keeper(),
@@ -315,7 +319,8 @@ class Env:
         return client.Raw(self.port, timeout)
 
     def raw_get(self, target, *headers, **options):
-        return client.raw_request(self.port, target, headers, **options)
+        port = options.pop("port", self.port)
+        return client.raw_request(port, target, headers, **options)
 
     # Error log
 
@@ -341,7 +346,7 @@ class Env:
                         f"a log line {pattern!r}")
 
     def begin_test(self):
-        self.allowed = []
+        self.allowed = [re.compile(p) for p in self.always_allowed]
         self.log_position = len(self.log_text())
 
     def bad_lines(self):
