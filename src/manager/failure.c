@@ -7,11 +7,8 @@
 
 #include "manager/loop.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <unistd.h>
 #include <apr_strings.h>
 
 #include "manager/diagnose.h"
@@ -202,18 +199,11 @@ static void log_end(const ac_run_t *run, const char *how)
                 state <= AC_PROC_READY ? ", although nobody had stopped it" : "");
 }
 
-/* Another user's process counts as well: then the answer is EPERM. */
-static int has_group(uint32_t pid)
-{
-    return pid > 1 && (kill(-(pid_t)pid, 0) == 0 || errno == EPERM);
-}
-
 void ac_failure_exited(ac_run_t *run, int wait_status)
 {
     int ready = run->proc->is.state == AC_PROC_READY;
     const char *how = how_it_ended(wait_status, run->m->ptemp);
     ac_result_t res = AC_RESULT_OK;
-    ac_sup_end_t end;
 
     run->wait_status = wait_status;
     log_end(run, how);
@@ -221,8 +211,6 @@ void ac_failure_exited(ac_run_t *run, int wait_status)
                   ready ? AC_FAULT_CRASHED : AC_FAULT_EXITED,
                   ready ? "process %u ended %s" : "process %u ended %s before it accepted"
                   " connections", run->pid, how);
-    end.res = &res;
-    end.group_left = has_group(run->pid);
-    end.served = ac_home_total(ac_home_of(run->proc->app)) > run->served;
-    ac_sup_exited(run->proc, &end);
+    ac_sup_exited(run->proc, &res,
+                  ac_home_total(ac_home_of(run->proc->app)) > run->served);
 }

@@ -2,7 +2,7 @@
  * Part of mod_appcore; see LICENSE. */
 
 /* sd_notify messages. Anybody on the machine may send one; the kernel says which
- * process did, and only members of a process's group speak for it. */
+ * process did, and only a process's own family speaks for it. */
 
 #include "manager/loop.h"
 
@@ -31,8 +31,11 @@ void ac_notify_parse(ac_notify_t *said, char *text)
     }
 }
 
-static ac_run_t *find_group(ac_manager_t *m, pid_t group)
+/* The process itself leads its group and its session; a helper of it may have a
+ * group of its own. */
+static ac_run_t *find_family(ac_manager_t *m, pid_t pid)
 {
+    pid_t group = getpgid(pid), session = getsid(pid);
     const ac_sup_app_t *app;
     const ac_sup_proc_t *proc;
 
@@ -40,7 +43,8 @@ static ac_run_t *find_group(ac_manager_t *m, pid_t group)
         for (proc = app->procs; proc; proc = proc->next) {
             ac_run_t *run = ac_run_of(proc);
 
-            if (run && run->pid == (uint32_t)group && proc->is.state != AC_PROC_DEAD) {
+            if (run && run->pid && proc->is.state != AC_PROC_DEAD
+                && ((pid_t)run->pid == group || (pid_t)run->pid == session)) {
                 return run;
             }
         }
@@ -83,11 +87,9 @@ static void note_status(ac_run_t *run, const char *status)
 
 static void on_datagram(ac_manager_t *m, char *text, pid_t pid)
 {
-    ac_run_t *run;
+    ac_run_t *run = pid > 0 ? find_family(m, pid) : NULL;
     ac_notify_t said;
-    pid_t group = pid > 0 ? getpgid(pid) : -1;
 
-    run = group > 0 ? find_group(m, group) : NULL;
     if (!run) {
         return;
     }

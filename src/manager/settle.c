@@ -411,7 +411,7 @@ static void adopt_state(ac_sup_proc_t *proc, const ac_sup_note_t *note)
     case AC_PROC_KILL:
     case AC_PROC_DEAD:
         /* Whether the signal was sent is not known: again, it does no harm. */
-        ac_fleet_enter(proc, note->state == AC_PROC_KILL ? AC_PROC_TERM : AC_PROC_DEAD);
+        ac_fleet_enter(proc, AC_PROC_TERM);
         proc->due = proc->app->sup->now;
         break;
     default:

@@ -12,16 +12,19 @@
  *            fault                  -        report, forget
  *   START    ready                  READY    publish; the slot's old one: DRAIN
  *            failed, start-up limit TERM     report, SIGTERM
- *            exited                 DEAD     report
+ *            exited                 DEAD     report, SIGKILL to its group
  *   READY    replaced, surplus      DRAIN    publish
- *            exited (any status)    DEAD     report, publish
+ *            exited (any status)    DEAD     report, publish, SIGKILL to its group
  *   DRAIN    drained, limit         TERM     SIGTERM
- *            exited                 DEAD
+ *            exited                 -        forget
  *   TERM     limit                  KILL     SIGKILL to the group
- *            exited                 DEAD     SIGTERM to the rest of the group
- *   KILL     exited                 DEAD     SIGKILL to the rest of the group
- *   DEAD     grace of the group     -        SIGKILL to the group, forget
- *            successor listens      -        forget (its listener moved on)
+ *            exited                 -        forget
+ *   KILL     exited                 -        forget
+ *   DEAD     successor listens      -        forget (its listener moved on)
+ *            none will come         -        forget
+ *
+ * What is left of the group of a process that ended as it was told is ended by
+ * the keeper, which holds the group's number until then.
  *
  * An app, as the board shows it; settle.c computes this after every event:
  *
@@ -41,8 +44,6 @@
 #include <signal.h>
 #include <string.h>
 
-/* What is left of a group after its leader ended cleanly gets this long. */
-#define GROUP_GRACE apr_time_from_sec(1)
 /* A process that was ready for so long, or got requests for the shorter time,
  * counts as stable: its end starts a new row of failures. */
 #define STABLE_TIME apr_time_from_sec(10)
@@ -357,24 +358,13 @@ static int was_stable(const ac_sup_proc_t *proc, int served)
 }
 
 /* The leader ended by itself: nobody is left to guide the others, and they must
- * not accept from a socket that a successor inherits, so they go at once. After
- * a SIGTERM of ours they may finish. */
-static void end_group(ac_sup_proc_t *proc, ac_proc_state_e was)
-{
-    if (was == AC_PROC_TERM || was == AC_PROC_DRAIN) {
-        send_signal(proc, SIGTERM, 1);
-        set_limit(proc, GROUP_GRACE);
-        emit(proc, AC_ACT_NOTE);
-    }
-    else {
-        send_signal(proc, SIGKILL, 1);
-    }
-}
-
+ * not accept from a socket that a successor inherits, so they go at once. The
+ * listener is kept for that successor. */
 static void lay_out(ac_sup_proc_t *proc)
 {
     ac_sup_slot_t *slot = &proc->app->slots[proc->is.slot];
 
+    send_signal(proc, SIGKILL, 1);
     if (proc->is.listener && !slot->current && !slot->next) {
         if (slot->heirloom) {
             ac_sup_bury(slot->heirloom);
@@ -386,7 +376,7 @@ static void lay_out(ac_sup_proc_t *proc)
     }
 }
 
-void ac_sup_exited(ac_sup_proc_t *proc, const ac_sup_end_t *end)
+void ac_sup_exited(ac_sup_proc_t *proc, const ac_result_t *res, int served)
 {
     ac_sup_app_t *app = proc->app;
     ac_proc_state_e was = proc->is.state;
@@ -398,21 +388,16 @@ void ac_sup_exited(ac_sup_proc_t *proc, const ac_sup_end_t *end)
     if (was == AC_PROC_START) {
         emit(proc, AC_ACT_QUIET);
     }
-    if (was == AC_PROC_READY && was_stable(proc, end->served)) {
+    if (was == AC_PROC_READY && was_stable(proc, served)) {
         ac_breaker_stable(&app->breaker);
     }
     detach(proc);
     ac_fleet_enter(proc, AC_PROC_DEAD);
     if (failed) {
-        count_failure(app, proc, end->res);
-    }
-    if (end->group_left) {
-        end_group(proc, was);
-    }
-    if (failed) {
+        count_failure(app, proc, res);
         lay_out(proc);
     }
-    else if (!proc->due) {
+    else {
         ac_sup_bury(proc);
     }
     ac_settle(app);
@@ -459,10 +444,6 @@ static void run_timer(ac_sup_proc_t *proc)
     case AC_PROC_TERM:
         say(proc->app, proc, AC_SAY_KILL, 0);
         kill_proc(proc);
-        break;
-    case AC_PROC_DEAD:
-        send_signal(proc, SIGKILL, 1);
-        ac_sup_bury(proc);
         break;
     default:
         proc->due = 0;

@@ -37,7 +37,7 @@ typedef enum ac_proc_state_e {
     AC_PROC_DRAIN,              /* gets no new requests, finishes those it has */
     AC_PROC_TERM,               /* SIGTERM was sent */
     AC_PROC_KILL,               /* SIGKILL was sent */
-    AC_PROC_DEAD                /* ended; its group or its listener is left */
+    AC_PROC_DEAD                /* ended; its listener may be left */
 } ac_proc_state_e;
 
 const char *ac_proc_state_name(ac_proc_state_e state);
@@ -200,13 +200,9 @@ void ac_sup_ready(ac_sup_proc_t *proc);
 /* Runs, but will never be ready. */
 void ac_sup_failed(ac_sup_proc_t *proc, const ac_result_t *res);
 void ac_sup_drained(ac_sup_proc_t *proc);
-/* res is for the report, should the end count as a failure. */
-typedef struct ac_sup_end_t {
-    const ac_result_t *res;
-    int group_left;             /* its process group still has members */
-    int served;                 /* it got requests */
-} ac_sup_end_t;
-void ac_sup_exited(ac_sup_proc_t *proc, const ac_sup_end_t *end);
+/* res is for the report, should the end count as a failure; served: the process
+ * got requests. */
+void ac_sup_exited(ac_sup_proc_t *proc, const ac_result_t *res, int served);
 void ac_sup_reported(ac_sup_app_t *app);
 /* Ends every process; nothing starts any more. */
 void ac_sup_stop(ac_sup_t *sup);
