@@ -9,8 +9,9 @@
  *                      It wins over DocumentRoot and whatever maps all URLs.
  *   map_to_storage     after TRACE and OPTIONS *: there is no file, so no
  *                      <Directory> and no .htaccess; <Location> applies.
- *   type_checker       before mod_mime, whose AddHandler would take app URLs
- *                      that end in .php or .cgi away.
+ *   type_checker       judge other spellings of the path; then take the request
+ *                      before mod_mime, whose AddHandler would take away app URLs
+ *                      that end in .php or .cgi.
  *
  * SetHandler in a <Location> comes later (fixups) and so still wins. */
 
@@ -23,6 +24,7 @@
 #include "http_request.h"
 #include "apr_strings.h"
 #include "request/policy.h"
+#include "request/spelling.h"
 
 APLOG_USE_MODULE(appcore);
 
@@ -92,6 +94,47 @@ static int check_type(request_rec *r)
     return is_ours(r) ? OK : DECLINED;
 }
 
+/* OK if the client may have that path too, else what it gets instead. */
+static int authorise(request_rec *r, const char *path)
+{
+    request_rec *rr = ap_sub_req_method_uri(r->method, ap_os_escape_path(r->pool, path, 1),
+                                            r, NULL);
+    int status = rr->status;
+
+    if (status == HTTP_OK || status == HTTP_NOT_FOUND) {
+        status = OK;
+    }
+    else {
+        /* A challenge, or where to log in. */
+        apr_table_overlap(r->headers_out, rr->headers_out, APR_OVERLAP_TABLES_SET);
+        apr_table_overlap(r->err_headers_out, rr->err_headers_out,
+                          APR_OVERLAP_TABLES_SET);
+    }
+    ap_destroy_sub_req(rr);
+    return status;
+}
+
+/* After access control, so that the plain spelling was judged first. A look-up of
+ * ours does not look up itself. */
+static int check_spellings(request_rec *r)
+{
+    const char *slashes, *params;
+    int rv = OK;
+
+    if (!is_ours(r) || r->main) {
+        return DECLINED;
+    }
+    slashes = ac_spelling_slashes(r->uri, r->pool);
+    params = ac_spelling_params(slashes ? slashes : r->uri, r->pool);
+    if (slashes) {
+        rv = authorise(r, slashes);
+    }
+    if (params && rv == OK) {
+        rv = authorise(r, params);
+    }
+    return rv == OK ? DECLINED : rv;
+}
+
 void ac_route_register(apr_pool_t *p)
 {
     static const char *const explicit_maps[] = {
@@ -106,5 +149,6 @@ void ac_route_register(apr_pool_t *p)
     ap_hook_translate_name(remember, NULL, rewrite, APR_HOOK_REALLY_FIRST);
     ap_hook_translate_name(translate, explicit_maps, general_maps, APR_HOOK_MIDDLE);
     ap_hook_map_to_storage(map_to_storage, NULL, NULL, APR_HOOK_LAST);
+    ap_hook_type_checker(check_spellings, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_type_checker(check_type, NULL, NULL, APR_HOOK_FIRST);
 }

@@ -17,6 +17,7 @@
 #include "request/beneath.h"
 #include "request/html.h"
 #include "request/page_text.h"
+#include "request/spelling.h"
 
 #define EXITED(code) ((code) << 8)
 
@@ -47,6 +48,16 @@ START_TEST(html_escapes_markup)
                      "&lt;a href=&quot;x&quot;&gt;&#39;&amp;&#39;&lt;/a&gt;");
     ck_assert_str_eq(escaped(NULL), "");
     ck_assert_str_eq(escaped("tab\tline\n"), "tab\tline\n");
+}
+END_TEST
+
+START_TEST(spellings_of_a_path)
+{
+    ck_assert_ptr_null(ac_spelling_slashes("/admin/x%20%", p));
+    ck_assert_str_eq(ac_spelling_slashes("/admin%2Fx%2fy%2", p), "/admin/x/y%2");
+    ck_assert_ptr_null(ac_spelling_params("/admin/x", p));
+    ck_assert_str_eq(ac_spelling_params("/admin;a=1/x;b;c", p), "/admin/x");
+    ck_assert_str_eq(ac_spelling_params(";/x", p), "/x");
 }
 END_TEST
 
@@ -418,6 +429,7 @@ int main(void)
 
     apr_initialize();
     tcase_add_checked_fixture(page, setup, teardown);
+    tcase_add_test(page, spellings_of_a_path);
     tcase_add_test(page, html_escapes_markup);
     tcase_add_test(page, html_leaves_out_what_terminals_take);
     tcase_add_test(page, html_takes_only_utf8);
