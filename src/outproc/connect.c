@@ -5,8 +5,10 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -123,4 +125,44 @@ void ac_appconn_close(ac_appconn_t **pconn)
         }
         free(conn);
     }
+}
+
+/* proc(5): pid (name) state ppid pgrp session tty tpgid flags … */
+#define PF_EXITING 0x4
+
+static int is_ending(const char *stat)
+{
+    const char *at = strrchr(stat, ')');
+    unsigned flags = 0;
+    char state = '\0';
+
+    if (!at || sscanf(at + 1, " %c %*d %*d %*d %*d %*d %u", &state, &flags) != 2) {
+        return 0;
+    }
+    /* A process closes its connections before it becomes a zombie. */
+    return state == 'Z' || state == 'X' || (flags & PF_EXITING);
+}
+
+int ac_process_gone(uint32_t pid)
+{
+    char path[32], stat[512];
+    ssize_t n;
+    int fd;
+
+    if (pid == 0) {
+        return 0;
+    }
+    snprintf(path, sizeof(path), "/proc/%u/stat", pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        /* With hidepid, what is there looks as if it were not. */
+        return errno == ENOENT && access("/proc/1/stat", R_OK) == 0;
+    }
+    n = read(fd, stat, sizeof(stat) - 1);
+    close(fd);
+    if (n <= 0) {
+        return 1;
+    }
+    stat[n] = '\0';
+    return is_ending(stat);
 }

@@ -62,4 +62,8 @@ apr_status_t ac_appconn_open(ac_appconn_t **pconn, const char *runtime_dir,
 apr_status_t ac_appconn_finish(ac_appconn_t *conn);
 void ac_appconn_close(ac_appconn_t **pconn);
 
+/* 1 iff the process of that pid has ended or is about to, whatever the board still
+ * says; 0 when it lives or nobody can tell. Reads /proc: not for every request. */
+int ac_process_gone(uint32_t pid);
+
 #endif

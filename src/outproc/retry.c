@@ -26,21 +26,24 @@ const char *ac_outcome_name(ac_outcome_e outcome)
            ? outcomes[outcome] : "unknown";
 }
 
-/* A connection from the pool that broke says nothing about the process: the app
- * may just have closed an idle one. A fresh one that broke means that the
- * process is gone, and its successor will be on the board. */
+/* A connection from the pool that broke says little about the process: the app
+ * may just have closed an idle one. Where the process is gone, or a fresh one
+ * broke, the request waits for the successor: a listener that is left over may
+ * take connections, but perhaps nobody ever will serve them. */
+static ac_retry_e again(const ac_retry_facts_t *facts)
+{
+    return facts->reused && !facts->gone ? AC_RETRY_NOW : AC_RETRY_WHEN_READY;
+}
+
 static ac_retry_e after_close(const ac_retry_facts_t *facts)
 {
     if (!facts->replayable) {
         return AC_RETRY_NO;
     }
-    if (!facts->sent) {
-        return facts->reused ? AC_RETRY_NOW : AC_RETRY_WHEN_READY;
-    }
-    if (!facts->idempotent || facts->repeats >= REPEATS_MAX) {
+    if (facts->sent && (!facts->idempotent || facts->repeats >= REPEATS_MAX)) {
         return AC_RETRY_NO;
     }
-    return facts->reused ? AC_RETRY_NOW : AC_RETRY_WHEN_READY;
+    return again(facts);
 }
 
 ac_retry_e ac_retry_decide(const ac_retry_facts_t *facts)

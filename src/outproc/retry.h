@@ -37,6 +37,7 @@ typedef enum ac_retry_e {
 typedef struct ac_retry_facts_t {
     ac_outcome_e outcome;
     int reused;                 /* the connection had served before */
+    int gone;                   /* the process has ended for certain */
     int sent;                   /* bytes of it were taken by the kernel */
     int idempotent;
     int replayable;             /* no body, or all of what was sent is kept */

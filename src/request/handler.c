@@ -8,6 +8,7 @@
  *                                            +-- try again <- exchange <--+
  */
 
+#include <errno.h>
 #include <string.h>
 
 #include "httpd.h"
@@ -166,6 +167,14 @@ static int must_be_careful(const serve_t *s)
            || s->body->length > AC_BODY_KEEP;
 }
 
+/* A process that ended leaves its listener behind for its successor. Nothing that
+ * may not be repeated is sent there, nor what came back from there already. */
+static int nobody_there(const serve_t *s)
+{
+    return (s->proc_index == s->failed_proc || must_be_careful(s))
+           && ac_process_gone(s->proc.pid);
+}
+
 static apr_status_t connect_to(serve_t *s, ac_appconn_t **pconn, int fresh)
 {
     ac_pool_t *pool = ac_child_pool(s->mount, s->proc.slot);
@@ -177,6 +186,9 @@ static apr_status_t connect_to(serve_t *s, ac_appconn_t **pconn, int fresh)
     }
     if (*pconn) {
         return APR_SUCCESS;
+    }
+    if (nobody_there(s)) {
+        return ECONNREFUSED;
     }
     return ac_appconn_open(pconn, ac_conf_globals()->runtime_dir, s->proc_index,
                            &s->proc);
@@ -293,6 +305,7 @@ static ac_retry_e decide(serve_t *s)
     ac_retry_facts_t facts = {
         .outcome = s->x->outcome,
         .reused = s->x->reused,
+        .gone = s->x->outcome == AC_OUTCOME_CLOSED && ac_process_gone(s->proc.pid),
         .sent = s->x->sent > 0,
         .idempotent = ac_retry_idempotent(s->r->method),
         .replayable = s->body->replayable,

@@ -5,12 +5,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <apr_pools.h>
 #include "base/clock.h"
@@ -271,6 +273,26 @@ START_TEST(a_port_is_connected_to_without_waiting)
 }
 END_TEST
 
+START_TEST(a_process_that_ended_is_gone)
+{
+    siginfo_t info;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        pause();
+        _exit(0);
+    }
+    ck_assert(!ac_process_gone((uint32_t)getpid()));
+    ck_assert(!ac_process_gone((uint32_t)pid));
+    ck_assert(!ac_process_gone(0));
+    kill(pid, SIGKILL);
+    ck_assert_int_eq(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+    ck_assert(ac_process_gone((uint32_t)pid));
+    waitpid(pid, NULL, 0);
+    ck_assert(ac_process_gone((uint32_t)pid));
+}
+END_TEST
+
 TCase *test_outproc_pool(void)
 {
     TCase *tc = tcase_create("pool");
@@ -286,6 +308,7 @@ TCase *test_outproc_pool(void)
     tcase_add_test(tc, nothing_idles_forever);
     tcase_add_test(tc, sweep_keeps_current_connections);
     tcase_add_test(tc, connecting_tells_missing_from_busy);
+    tcase_add_test(tc, a_process_that_ended_is_gone);
     tcase_add_test(tc, a_port_is_connected_to_without_waiting);
     return tc;
 }

@@ -44,6 +44,16 @@ START_TEST(a_dead_process_is_waited_for)
 }
 END_TEST
 
+START_TEST(nobody_connects_to_a_dead_process)
+{
+    ac_retry_facts_t get = closed(1, 1, 1), post = closed(1, 0, 0);
+
+    get.gone = post.gone = 1;
+    ck_assert_int_eq(ac_retry_decide(&get), AC_RETRY_WHEN_READY);
+    ck_assert_int_eq(ac_retry_decide(&post), AC_RETRY_WHEN_READY);
+}
+END_TEST
+
 START_TEST(what_may_have_been_processed_is_not_sent_twice)
 {
     ac_retry_facts_t fresh = closed(0, 1, 0), reused = closed(1, 1, 0);
@@ -117,6 +127,7 @@ TCase *test_outproc_retry(void)
     tcase_add_test(tc, unsent_requests_wait_for_a_process);
     tcase_add_test(tc, stale_connections_are_replaced_at_once);
     tcase_add_test(tc, a_dead_process_is_waited_for);
+    tcase_add_test(tc, nobody_connects_to_a_dead_process);
     tcase_add_test(tc, what_may_have_been_processed_is_not_sent_twice);
     tcase_add_test(tc, once_is_enough);
     tcase_add_test(tc, a_lost_body_cannot_be_repeated);
