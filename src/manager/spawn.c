@@ -152,6 +152,7 @@ static void describe(ac_instance_t *inst, ac_run_t *run)
     inst->socket_path = run->reach & AC_REACH_PATH
                         ? ac_run_app_socket(run) : NULL;
     inst->notify_path = run->m->notify_path;
+    inst->prefix = home->spec->prefix;
 }
 
 /* web.config of every published ASP.NET Core app names a log file and says that

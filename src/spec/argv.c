@@ -151,7 +151,7 @@ static const char *placeholder(const filling_t *fill, const char *at, apr_size_t
         { "{fd}", inst->reach & AC_REACH_FD ? "3" : NULL },
         { "{socket}", inst->reach & AC_REACH_PATH ? inst->socket_path : NULL },
         { "{port}", inst->reach & AC_REACH_PORT ? fill->port : NULL },
-        { "{path}", fill->launch->folder },
+        { "{path}", inst->prefix },
     };
     apr_size_t i;
 

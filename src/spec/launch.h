@@ -85,6 +85,7 @@ typedef struct ac_instance_t {
     const char *token;          /* pairing token, 36 characters; where the settings'
                                    environment has ASPNETCORE_TOKEN, that one */
     const char *notify_path;    /* NOTIFY_SOCKET */
+    const char *prefix;         /* {path}: the spec's prefix, without a last slash */
 } ac_instance_t;
 
 /* Settings in force for the app: spec's merged with the launch's overlay. */
