@@ -97,8 +97,8 @@ static int check_type(request_rec *r)
 /* OK if the client may have that path too, else what it gets instead. */
 static int authorise(request_rec *r, const char *path)
 {
-    request_rec *rr = ap_sub_req_method_uri(r->method, ap_os_escape_path(r->pool, path, 1),
-                                            r, NULL);
+    const char *uri = ap_os_escape_path(r->pool, path, 1);
+    request_rec *rr = ap_sub_req_method_uri(r->method, uri, r, NULL);
     int status = rr->status;
 
     if (status == HTTP_OK || status == HTTP_NOT_FOUND) {
