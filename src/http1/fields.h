@@ -4,8 +4,8 @@
 #ifndef AC_HTTP1_FIELDS_H
 #define AC_HTTP1_FIELDS_H
 
-/* What happens to a request's header fields on their way to the app: design.md
- * section 4. Pure functions over tables; the caller supplies every fact.
+/* What happens to a request's header fields on their way to the app: the rules of
+ * docs/contract.md. Pure functions over tables; the caller supplies every fact.
  *
  * From the client nothing arrives that only we may say: names that begin with
  * MS-ASPNETCORE or APPCORE-, Proxy, X-Sendfile-Type, X-Accel-*, SCRIPT_NAME and

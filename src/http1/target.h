@@ -4,7 +4,7 @@
 #ifndef AC_HTTP1_TARGET_H
 #define AC_HTTP1_TARGET_H
 
-/* The request target that the app sees, design.md section 4.
+/* The request target that the app sees; see docs/contract.md.
  *
  * Raw bytes of the request line are used only if nothing changed the URI
  * between the wire and the handler and decoding them removes no path segment;
