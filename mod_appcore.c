@@ -34,11 +34,8 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
 
 static void register_hooks(apr_pool_t *p)
 {
-    /* mod_ssl decides in its own post_config which servers speak TLS. */
-    static const char *const after[] = { "mod_ssl.c", NULL };
-
     ap_hook_check_config(ac_conf_check, NULL, NULL, APR_HOOK_MIDDLE);
-    ap_hook_post_config(post_config, after, NULL, APR_HOOK_LAST);
+    ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_LAST);
     ap_hook_child_init(ac_request_child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ac_request_register_hooks(p);
 }

@@ -78,7 +78,9 @@ typedef struct ac_config_pass_t {
     apr_hash_t *by_id;          /* the same by name-or-folder and prefix */
     apr_hash_t *env_files;      /* path -> array of ac_env_var_t */
     apr_array_header_t *logs;   /* server_rec * by log index */
-    int checking;               /* no logs and no TLS yet: mistakes and notices only */
+    apr_hash_t *tls;            /* server_rec * of those that speak it */
+    int tls_global;             /* SSLEngine outside of virtual hosts; -1: not there */
+    int checking;               /* no logs yet: mistakes and notices only */
     int mistakes;
 } ac_config_pass_t;
 
@@ -104,7 +106,8 @@ void ac_config_notice(const ac_config_pass_t *pass, const char *where,
 const char *ac_config_difference(const ac_settings_t *a, const ac_settings_t *b);
 
 /* Scheme and port of a server, as clients see it. */
-const char *ac_config_scheme(const ac_config_pass_t *pass, server_rec *s);
+void ac_config_find_tls(ac_config_pass_t *pass);
+const char *ac_config_scheme(const ac_config_pass_t *pass, const server_rec *s);
 uint32_t ac_config_port(const server_rec *s);
 
 #endif

@@ -4,7 +4,7 @@
 /* Resolving: every server gets its sorted list of mounts, all of them together
  * one table of apps. Runs twice per pass: in check_config, which is as far as
  * configtest goes, for mistakes and notices; and in post_config, when error logs
- * are open and mod_ssl knows its servers, for use. */
+ * are open and the protocols of listeners known, for use. */
 
 #include "conf/config.h"
 
@@ -16,7 +16,6 @@
 #include "http_core.h"
 #include "http_log.h"
 #include "http_main.h"
-#include "http_protocol.h"
 #include "unixd.h"
 
 APLOG_USE_MODULE(appcore);
@@ -26,28 +25,6 @@ APLOG_USE_MODULE(appcore);
 /* sun_path has room for 107 characters, and below the runtime directory an app
  * makes "/p/" 16 digits "." 2 "." 10 "/app.sock". */
 #define RUNTIME_DIR_MAX 62
-
-const char *ac_config_scheme(const ac_config_pass_t *pass, server_rec *s)
-{
-    request_rec *r;
-    conn_rec *c;
-    const char *scheme;
-
-    if (pass->checking) {
-        return "http";
-    }
-    /* The TLS module answers this for a request and looks at its server only;
-     * no other question to it exists before there are connections. */
-    r = apr_pcalloc(pass->ptemp, sizeof(*r));
-    c = apr_pcalloc(pass->ptemp, sizeof(*c));
-    c->pool = r->pool = pass->ptemp;
-    c->conn_config = ap_create_conn_config(pass->ptemp);
-    c->base_server = r->server = s;
-    r->connection = c;
-    r->per_dir_config = s->lookup_defaults;
-    scheme = ap_run_http_scheme(r);
-    return scheme && !strcmp(scheme, "https") ? "https" : "http";
-}
 
 uint32_t ac_config_port(const server_rec *s)
 {
@@ -211,6 +188,7 @@ static int run_pass(ac_config_pass_t *pass)
     int i;
 
     fill_globals(pass);
+    ac_config_find_tls(pass);
     for (s = pass->main; s; s = s->next) {
         const ac_config_t *conf = ac_config_of(s);
 

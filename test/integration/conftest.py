@@ -48,7 +48,7 @@ def check_pipes(made):
     def closed():
         counts = processes.descriptors(made.keeper())
         apps = len(made.app_processes())
-        programs = len(processes.children(made.keeper())) - apps - len(("manager", "relay"))
+        programs = len(processes.children(made.keeper())) - apps - 2
         return counts is None or counts.get("pipe", 0) == 2 * apps + programs
     if made.httpd_pid():
         wait_for(closed, 20, "the keeper's closing of old pipes")

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of mod_appcore; see LICENSE.
-"""An app for tests: a plain program that listens at $PORT and does what the URL
-says, misbehaviour included. START_* variables make its start go wrong."""
+"""An app for tests: a plain program that listens at $PORT (or, started by a
+web.config, at $ASPNETCORE_PORT) and does what the URL says, misbehaviour included.
+START_* variables make its start go wrong."""
 
 import json
 import os
@@ -167,7 +168,8 @@ def start():
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if os.environ.get("START_NEVER_LISTEN"):
         signal.pause()
-    Server(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+    port = os.environ.get("ASPNETCORE_PORT") or os.environ["PORT"]
+    Server(("127.0.0.1", int(port)), Handler).serve_forever()
 
 
 if __name__ == "__main__":
