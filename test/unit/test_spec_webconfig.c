@@ -173,8 +173,8 @@ static const char *const bad_children[] = {
     "<environmentVariables><add name='A' value='b'/></environmentVariables>",
     "<environmentVariables><environmentVariable value='b'/></environmentVariables>",
     "<environmentVariables><environmentVariable name='A'/></environmentVariables>",
-    "<environmentVariables><environmentVariable name='A=' value=''/>"
-    "</environmentVariables>",
+    ("<environmentVariables><environmentVariable name='A=' value=''/>"
+     "</environmentVariables>"),
     "<surprise/>",
 };
 
