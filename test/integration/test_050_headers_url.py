@@ -98,7 +98,21 @@ def test_no_spelling_gets_around_a_location(httpd, url):
 
 def test_encoded_slash_is_part_of_a_name(httpd):
     """With AllowEncodedSlashes NoDecode, for httpd and for the app alike."""
-    assert target(httpd, "/plain/denied%2Fx") == "/plain/denied%2Fx"
+    assert target(httpd, "/plain/open%2Fx") == "/plain/open%2Fx"
+
+
+@pytest.mark.parametrize("url", ["/plain/denied%2Fx", "/plain/denied%2fx",
+                                 "/plain/denied;a=1/x", "/plain/denied;a%2Fx"])
+def test_other_readings_of_a_path_are_judged_too(httpd, url):
+    """Apps that see a slash in %2F, or cut parameters off, read a denied path."""
+    httpd.allow("AH01630")
+    assert httpd.raw_get(url).status == 403
+
+
+def test_other_readings_ask_for_a_password(httpd):
+    httpd.allow("AH01617", "AH01618")
+    answer = httpd.raw_get("/plain/private%2Fheaders")
+    assert answer.status == 401 and "Basic" in answer.header("WWW-Authenticate")
 
 
 def test_encoded_slash_is_refused_by_default(httpd):
