@@ -122,11 +122,18 @@ void ac_adopt_all(ac_manager_t *m)
     if (!m->table || !m->begun) {
         return;
     }
+    if (m->adopted->nelts > 0) {
+        ac_talk_line(m, NULL, AC_LEVEL_NOTICE, "a new manager found %d processes",
+                     m->adopted->nelts);
+    }
     for (i = 0; i < m->adopted->nelts; ++i) {
         adopt(m, &APR_ARRAY_IDX(m->adopted, i, ac_adopted_t));
     }
     m->adopted->nelts = 0;
     if (!m->swept) {
+        if (ac_board_manager(m->board)) {
+            ac_children_recall(m);
+        }
         ac_publish_sweep(m);
         m->swept = 1;
     }

@@ -7,6 +7,7 @@
 
 #include "manager/loop.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,10 +20,17 @@
 struct ac_child_t {
     ac_child_t *next;
     ac_watch_t end;             /* pidfd */
-    int eventfd;
+    int eventfd;                /* -1: it did not introduce itself to us */
     int row;
     uint32_t pid;
 };
+
+static void close_fd(int fd)
+{
+    if (fd >= 0) {
+        close(fd);
+    }
+}
 
 static void child_drop(ac_manager_t *m, ac_child_t *child)
 {
@@ -33,7 +41,7 @@ static void child_drop(ac_manager_t *m, ac_child_t *child)
     }
     *at = child->next;
     ac_watch_close(m, &child->end);
-    close(child->eventfd);
+    close_fd(child->eventfd);
     free(child);
 }
 
@@ -74,17 +82,15 @@ static int is_eventfd(int fd)
 static void child_add(ac_manager_t *m, int row, uint32_t pid, int eventfd)
 {
     int end = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
-    ac_child_t *child = end >= 0 ? calloc(1, sizeof(*child)) : NULL;
+    int gone = end < 0 && errno == ESRCH;
+    ac_child_t *child = gone ? NULL : calloc(1, sizeof(*child));
 
+    if (gone) {
+        ac_rows_release(m->rows, row);
+    }
     if (!child) {
-        /* It is gone already, or we are out of everything. */
-        if (end >= 0) {
-            close(end);
-        }
-        else {
-            ac_rows_release(m->rows, row);
-        }
-        close(eventfd);
+        close_fd(eventfd);
+        close_fd(end);
         return;
     }
     child->row = row;
@@ -94,7 +100,11 @@ static void child_add(ac_manager_t *m, int row, uint32_t pid, int eventfd)
     child->end.baton = child;
     child->next = m->children;
     m->children = child;
-    ac_watch_open(m, &child->end, end);
+    child->end.fd = -1;
+    /* Without a pidfd it is woken like all others, only its end is not seen. */
+    if (end >= 0) {
+        ac_watch_open(m, &child->end, end);
+    }
 }
 
 static void on_hello(ac_manager_t *m, const ac_wake_t *wake, uint32_t pid, int fd)
@@ -106,14 +116,18 @@ static void on_hello(ac_manager_t *m, const ac_wake_t *wake, uint32_t pid, int f
         return;
     }
     if (row < 0 || !pid || ac_rows_pid(m->rows, row) != pid || !is_eventfd(fd)
-        || (known && known->pid == pid)) {
+        || (known && known->pid == pid && known->eventfd >= 0)) {
         close(fd);
-        return;
     }
-    if (known) {
-        child_drop(m, known);
+    else if (known && known->pid == pid) {
+        known->eventfd = fd;
     }
-    child_add(m, row, pid, fd);
+    else {
+        if (known) {
+            child_drop(m, known);
+        }
+        child_add(m, row, pid, fd);
+    }
 }
 
 static void on_wake(ac_manager_t *m, const ac_wake_t *wake, uint32_t pid, int fd)
@@ -124,9 +138,7 @@ static void on_wake(ac_manager_t *m, const ac_wake_t *wake, uint32_t pid, int fd
         on_hello(m, wake, pid, fd);
         return;
     }
-    if (fd >= 0) {
-        close(fd);
-    }
+    close_fd(fd);
     if (wake->version == AC_PROTOCOL && wake->what == AC_WAKE_APP) {
         app = ac_sup_find(m->sup, wake->value);
         if (app) {
@@ -152,6 +164,19 @@ void ac_children_read(ac_manager_t *m, ac_watch_t *w)
     }
 }
 
+void ac_children_recall(ac_manager_t *m)
+{
+    int row;
+
+    for (row = 0; row < AC_ROWS; ++row) {
+        uint32_t pid = ac_rows_pid(m->rows, row);
+
+        if (pid && !find_row(m, row)) {
+            child_add(m, row, pid, -1);
+        }
+    }
+}
+
 /* A counter that is full has not been read: that child will look anyway. */
 void ac_children_wake(ac_manager_t *m)
 {
@@ -159,7 +184,7 @@ void ac_children_wake(ac_manager_t *m)
     ac_child_t *child;
 
     for (child = m->children; child; child = child->next) {
-        if (write(child->eventfd, &one, sizeof(one)) < 0) {
+        if (child->eventfd < 0 || write(child->eventfd, &one, sizeof(one)) < 0) {
             continue;
         }
     }

@@ -52,6 +52,8 @@ static const struct {
     { "No module named",
       "A Python module is missing: install the app's requirements where its interpreter"
       " finds them, best in a virtual environment in the app's folder." },
+    { "can't open file",
+      "The script on the command line is missing or the app's user cannot read it." },
     { "Error loading ASGI app",
       "uvicorn did not find the application object: name it in AppCoreArguments, as in"
       " main:app." },

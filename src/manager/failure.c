@@ -66,15 +66,22 @@ static void describe_run(ac_report_t *report, const ac_run_t *run, apr_pool_t *p
     }
 }
 
+/* That a process crashed was said when it ended. */
 static void log_failure(const ac_job_t *job)
 {
     const ac_report_t *report = &job->report;
-    const char *what = report->result.fault == AC_FAULT_CRASHED
-                       ? "failed" : "did not start";
+    const char *hint = report->hint ? report->hint : "";
 
-    ac_talk_line(job->home->m, job->home, AC_LEVEL_ERR, "%s while %s: %s%s%s", what,
-                 ac_stage_text(report->result.stage), report->result.detail,
-                 report->hint ? ". " : "", report->hint ? report->hint : "");
+    if (report->result.fault != AC_FAULT_CRASHED) {
+        ac_talk_line(job->home->m, job->home, AC_LEVEL_ERR,
+                     "did not start; it came as far as %s: %s%s%s",
+                     ac_stage_text(report->result.stage), report->result.detail,
+                     *hint ? ". " : "", hint);
+    }
+    else if (*hint) {
+        ac_talk_line(job->home->m, job->home, AC_LEVEL_NOTICE, "process %u: %s",
+                     report->pid, hint);
+    }
 }
 
 static void finish(ac_job_t *job)
@@ -196,7 +203,7 @@ static void log_end(const ac_run_t *run, const char *how)
     ac_talk_span(span, sizeof(span), run->m->now - run->started);
     ac_talk_run(run, state == AC_PROC_READY ? AC_LEVEL_WARNING : AC_LEVEL_NOTICE,
                 "ended %s after %s%s", how, span,
-                state <= AC_PROC_READY ? ", although nobody had stopped it" : "");
+                state == AC_PROC_READY ? ", although nobody had stopped it" : "");
 }
 
 void ac_failure_exited(ac_run_t *run, int wait_status)

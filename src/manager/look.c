@@ -127,8 +127,8 @@ static void say_found(ac_home_t *home)
     const ac_launch_t *launch = home->launch;
     int i;
 
-    ac_talk_line(home->m, home, AC_LEVEL_NOTICE, "found %s: %s",
-                 ac_kind_name(launch->kind), launch->found ? launch->found : "");
+    ac_talk_line(home->m, home, AC_LEVEL_NOTICE, "found %s",
+                 launch->found ? launch->found : ac_kind_name(launch->kind));
     for (i = 0; i < launch->notices->nelts; ++i) {
         ac_talk_line(home->m, home, AC_LEVEL_NOTICE, "%s",
                      APR_ARRAY_IDX(launch->notices, i, const char *));

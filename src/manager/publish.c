@@ -150,18 +150,16 @@ static int is_adopted(const ac_manager_t *m, unsigned index)
     return 0;
 }
 
-/* Entries that a former manager left. A fresh board is not touched: it is a
- * sparse file, and so it stays. */
+/* Entries that a former manager left. */
 void ac_publish_sweep(ac_manager_t *m)
 {
-    unsigned index;
+    unsigned index, used = ac_board_procs_used(m->board);
 
-    if (ac_board_alive(m->board)) {
-        for (index = 0; index < AC_BOARD_PROCS; ++index) {
-            if (!is_adopted(m, index)) {
-                ac_board_clear_proc(m->board, index);
-            }
+    for (index = 0; index < used; ++index) {
+        if (!is_adopted(m, index)) {
+            ac_board_clear_proc(m->board, index);
         }
     }
+    ac_board_begin(m->board);
     ac_board_touch(m->board);
 }

@@ -12,6 +12,8 @@
 /* For a process whose app is configured no more: AppCoreShutdownTimeLimit's
  * default. */
 #define UNKNOWN_SHUTDOWN_LIMIT apr_time_from_sec(10)
+/* The keeper itself ends a look after 10 s. */
+#define LOOK_LIMIT apr_time_from_sec(15)
 
 static int is_wanted(const ac_sup_app_t *app)
 {
@@ -124,6 +126,7 @@ static void start_missing(ac_sup_app_t *app)
     }
     else if (app->look == AC_LOOK_NONE) {
         app->look = AC_LOOK_ASKED;
+        app->look_limit = app->sup->now + LOOK_LIMIT;
         ac_fleet_emit(app->sup, AC_ACT_LOOK, app, NULL);
     }
 }
@@ -131,8 +134,11 @@ static void start_missing(ac_sup_app_t *app)
 /* A launch is needed until the last process of this round was spawned. */
 static void drop_look(ac_sup_app_t *app)
 {
-    if (app->look == AC_LOOK_KNOWN && count_lacking(app) == 0
-        && count_starting(app) == 0) {
+    int needed = app->look == AC_LOOK_ASKED || count_starting(app) > 0
+                 || (app->look == AC_LOOK_KNOWN && count_lacking(app) > 0);
+
+    if (app->has_launch && !needed) {
+        app->has_launch = 0;
         app->look = AC_LOOK_NONE;
         ac_fleet_emit(app->sup, AC_ACT_UNLOOK, app, NULL);
     }
@@ -249,6 +255,7 @@ void ac_settle_queue(ac_sup_t *sup)
         ac_sup_proc_t *heirloom = proc->app->slots[proc->is.slot].heirloom;
 
         ac_fleet_enter(proc, AC_PROC_LISTEN);
+        proc->due = sup->now + AC_SUP_ANSWER_LIMIT;
         proc->heir_of = heirloom ? heirloom->is.tag : 0;
         ac_fleet_emit(sup, AC_ACT_LISTEN, NULL, proc);
     }
@@ -270,6 +277,7 @@ void ac_sup_looked(ac_sup_app_t *app, const ac_result_t *res, const ac_sup_conf_
         return;
     }
     app->look = AC_LOOK_NONE;
+    app->has_launch = 1;
     if (app->look_again) {
         app->look_again = 0;
     }

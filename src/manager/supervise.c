@@ -7,9 +7,10 @@
  *   -------  ---------------------  -------  ---------------------------------
  *   QUEUED   permit                 LISTEN   listen
  *   LISTEN   listening              EXEC     spawn
- *            fault                  -        report, forget
+ *            fault, no answer       -        report, forget
  *   EXEC     executed               START    probe
  *            fault                  -        report, forget
+ *            no answer              -        report, SIGKILL, forget
  *   START    ready                  READY    publish; the slot's old one: DRAIN
  *            failed, start-up limit TERM     report, SIGTERM
  *            exited                 DEAD     report, SIGKILL to its group
@@ -282,6 +283,7 @@ void ac_sup_listening(ac_sup_proc_t *proc, const ac_result_t *res, int listener)
     else {
         proc->is.listener = listener != 0;
         ac_fleet_enter(proc, AC_PROC_EXEC);
+        proc->due = app->sup->now + AC_SUP_ANSWER_LIMIT;
         emit(proc, AC_ACT_SPAWN);
     }
     ac_settle(app);
@@ -416,6 +418,27 @@ static void start_limit(ac_sup_proc_t *proc)
     ac_sup_failed(proc, &res);
 }
 
+/* Nobody knows whether there is a process: if so, it goes. */
+static void no_answer(ac_sup_proc_t *proc)
+{
+    ac_result_t res = AC_RESULT_OK;
+
+    ac_result_set(&res, APR_TIMEUP, AC_STAGE_EXEC, AC_FAULT_INTERNAL,
+                  "the process that starts apps did not answer");
+    count_failure(proc->app, proc, &res);
+    send_signal(proc, SIGKILL, 1);
+    ac_sup_bury(proc);
+}
+
+static void no_look(ac_sup_app_t *app)
+{
+    ac_result_t res = AC_RESULT_OK;
+
+    ac_result_set(&res, APR_TIMEUP, AC_STAGE_LOOK, AC_FAULT_INTERNAL,
+                  "looking at the app's folder did not end");
+    ac_sup_looked(app, &res, NULL);
+}
+
 static void drain_step(ac_sup_proc_t *proc)
 {
     apr_time_t now = proc->app->sup->now;
@@ -435,6 +458,10 @@ static void drain_step(ac_sup_proc_t *proc)
 static void run_timer(ac_sup_proc_t *proc)
 {
     switch (proc->is.state) {
+    case AC_PROC_LISTEN:
+    case AC_PROC_EXEC:
+        no_answer(proc);
+        break;
     case AC_PROC_START:
         start_limit(proc);
         break;
@@ -468,6 +495,10 @@ static int run_timers(ac_sup_app_t *app)
         app->pause = AC_PAUSE_NONE;
         ran = 1;
     }
+    if (app->look == AC_LOOK_ASKED && app->look_limit <= now) {
+        no_look(app);
+        ran = 1;
+    }
     return ran;
 }
 
@@ -497,6 +528,7 @@ apr_time_t ac_sup_due(const ac_sup_t *sup)
 
     for (app = sup->apps; app; app = app->next) {
         due = app->pause ? sooner(app->retry_at, due) : due;
+        due = app->look == AC_LOOK_ASKED ? sooner(app->look_limit, due) : due;
         for (proc = app->procs; proc; proc = proc->next) {
             due = sooner(proc->due, due);
         }

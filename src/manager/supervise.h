@@ -23,6 +23,8 @@
 
 #define AC_SUP_DIGEST 20
 #define AC_SUP_DRAIN_STEP apr_time_from_msec(50)
+/* For an answer to LISTEN and SPAWN: the driver's trouble, never the app's. */
+#define AC_SUP_ANSWER_LIMIT apr_time_from_sec(30)
 
 typedef struct ac_sup_t ac_sup_t;
 typedef struct ac_sup_app_t ac_sup_app_t;
@@ -108,6 +110,7 @@ struct ac_sup_app_t {
     ac_sup_look_e look;
     ac_sup_pause_e pause;
     apr_time_t retry_at;        /* end of the pause */
+    apr_time_t look_limit;      /* while it is asked for */
     ac_breaker_t breaker;
     uint32_t failures;          /* failed starts */
     uint16_t http_status;       /* of the last one */
@@ -121,6 +124,7 @@ struct ac_sup_app_t {
     unsigned wanted:1;          /* a request waits */
     unsigned keep:1;            /* was ready: supervised until the breaker opens */
     unsigned look_again:1;      /* the answer on its way is out of date */
+    unsigned has_launch:1;      /* the driver keeps what a look found */
     unsigned changed:1;         /* processes differ from what the board shows */
     unsigned publishing:1;      /* the action is on its way */
     unsigned seen:1;            /* in the configuration being read */

@@ -36,16 +36,23 @@ ac_child_t *ac_child(void)
     return serving ? &child : NULL;
 }
 
-apr_status_t ac_child_wake(uint64_t app_id)
-{
-    return ac_wake_send(child.wake_fd, AC_WAKE_APP, app_id, -1);
-}
-
 void ac_child_hello(void)
 {
     if (child.row >= 0 && child.event_fd >= 0) {
         ac_wake_send(child.wake_fd, AC_WAKE_HELLO, (uint64_t)child.row, child.event_fd);
     }
+}
+
+apr_status_t ac_child_wake(uint64_t app_id)
+{
+    static _Atomic uint32_t greeted;
+    uint32_t manager = ac_board_manager(child.board);
+
+    /* One that took over could not wake us. */
+    if (atomic_exchange(&greeted, manager) != manager) {
+        ac_child_hello();
+    }
+    return ac_wake_send(child.wake_fd, AC_WAKE_APP, app_id, -1);
 }
 
 int ac_child_app(const ac_mount_t *mount, ac_board_app_t *papp)

@@ -51,6 +51,7 @@ typedef struct header_t {
     uint32_t version;
     uint32_t next_proc;         /* the manager's: where it looks for a free entry */
     _Alignas(LINE) _Atomic int64_t alive;
+    _Atomic uint32_t manager;
 } header_t;
 
 struct ac_board_t {
@@ -312,6 +313,13 @@ int ac_board_take_proc(ac_board_t *board)
     return -1;
 }
 
+unsigned ac_board_procs_used(const ac_board_t *board)
+{
+    unsigned next = board->header.next_proc;
+
+    return next < AC_BOARD_PROCS ? next : AC_BOARD_PROCS;
+}
+
 void ac_board_put_proc(ac_board_t *board, unsigned index, const ac_board_proc_t *proc)
 {
     proc_entry_t *entry = &board->procs[index];
@@ -334,6 +342,16 @@ void ac_board_clear_proc(ac_board_t *board, unsigned index)
 void ac_board_touch(ac_board_t *board)
 {
     atomic_store_explicit(&board->header.alive, ac_clock_now(), memory_order_relaxed);
+}
+
+uint32_t ac_board_manager(const ac_board_t *board)
+{
+    return atomic_load_explicit(&board->header.manager, memory_order_relaxed);
+}
+
+void ac_board_begin(ac_board_t *board)
+{
+    atomic_fetch_add(&board->header.manager, 1);
 }
 
 void ac_board_socket_path(char *buf, apr_size_t size, const char *runtime_dir,

@@ -113,6 +113,9 @@ int ac_board_proc(const ac_board_t *board, unsigned index, uint64_t id,
 int ac_board_proc_current(const ac_board_t *board, unsigned index, uint32_t generation);
 /* Time of the manager's last sign of life, ac_clock_now() scale. */
 apr_time_t ac_board_alive(const ac_board_t *board);
+/* The number of the manager in charge: one that took over knows no child until
+ * that introduces itself again. 0 before the first. */
+uint32_t ac_board_manager(const ac_board_t *board);
 
 /* Writer. The index for id, found or taken: -1 when the table is full. */
 int ac_board_take_app(ac_board_t *board, uint64_t id);
@@ -121,9 +124,13 @@ void ac_board_put_app(ac_board_t *board, int index, const ac_board_app_t *app);
  * one rests before it is used again; the caller clears an entry only when no
  * row counts on it. A new manager clears what it did not adopt. */
 int ac_board_take_proc(ac_board_t *board);
+/* No index from here on was ever taken; reading one would allocate its page. */
+unsigned ac_board_procs_used(const ac_board_t *board);
 void ac_board_put_proc(ac_board_t *board, unsigned index, const ac_board_proc_t *proc);
 void ac_board_clear_proc(ac_board_t *board, unsigned index);
 void ac_board_touch(ac_board_t *board);
+/* Once per manager, when it has taken over. */
+void ac_board_begin(ac_board_t *board);
 
 /* RUNTIMEDIR/s/ID.SLOT.GENERATION, where the process of that entry listens. */
 void ac_board_socket_path(char *buf, apr_size_t size, const char *runtime_dir,

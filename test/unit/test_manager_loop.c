@@ -51,7 +51,7 @@ START_TEST(test_fd_is_ready_when_it_accepts)
     ck_assert_uint_eq(proc.generation, spawn.generation);
     ck_assert_str_eq(proc.token, "");
     ck_assert_uint_eq(app.facts.uid, getuid());
-    ck_assert(relay_says("found program: a test"));
+    ck_assert(relay_says("found a test"));
     ck_assert(relay_says("was started as tester: /bin/app"));
     ck_assert(relay_says("is ready after"));
     close(fd);

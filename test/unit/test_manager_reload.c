@@ -42,7 +42,7 @@ START_TEST(test_changed_digest_replaces_new_before_old)
     ck_assert_ptr_eq(app()->slots[0].current, proc(2));
     ck_assert_int_eq(proc(1)->is.state, AC_PROC_DRAIN);
     ck_assert_int_eq(app()->view.state, AC_APP_RUNNING);
-    ck_done("unlook");
+    ck_done("");
     pass(AC_SUP_DRAIN_STEP);
     ck_done("count:1");
     ac_sup_drained(proc(1));

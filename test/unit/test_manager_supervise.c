@@ -40,7 +40,8 @@ START_TEST(test_cold_start_step_by_step)
     ck_done("probe:1");
     ck_state(AC_APP_STARTING);
     ready(1);
-    ck_done("unlook");
+    ck_done("");
+    ck_assert_msg(!app()->has_launch, "kept although nothing starts any more");
     ck_state(AC_APP_RUNNING);
     ck_assert_ptr_eq(app()->slots[0].current, proc(1));
     ck_assert_msg(ac_sup_due(sup) == 0, "a running app needs no timer");
@@ -134,6 +135,34 @@ START_TEST(test_listen_failure)
     forget_done();
     ac_sup_listening(proc(1), &res, 0);
     ck_done("report=listen forget:1 free:1");
+}
+END_TEST
+
+START_TEST(test_silent_keeper_holds_no_permit_for_ever)
+{
+    ac_sup_wake(app());
+    looked();
+    forget_done();
+    if (_i) {
+        listening(1);
+        forget_done();
+    }
+    pass(AC_SUP_ANSWER_LIMIT);
+    ck_done("report=internal signal9g:1 forget:1 free:1");
+    reported();
+    ck_assert_uint_eq(app()->view.failures, 1);
+}
+END_TEST
+
+START_TEST(test_look_without_an_answer)
+{
+    ac_sup_wake(app());
+    forget_done();
+    pass(60 * SECOND);
+    ck_done("report=internal");
+    reported();
+    ck_assert_uint_eq(app()->view.failures, 1);
+    ck_assert(ac_sup_due(sup) == 0);
 }
 END_TEST
 
@@ -406,6 +435,8 @@ TCase *supervise_case(void)
     tcase_add_test(tc, test_refusals_never_open_the_breaker);
     tcase_add_test(tc, test_exec_failure);
     tcase_add_test(tc, test_listen_failure);
+    tcase_add_loop_test(tc, test_silent_keeper_holds_no_permit_for_ever, 0, 2);
+    tcase_add_test(tc, test_look_without_an_answer);
     tcase_add_test(tc, test_exit_before_ready);
     tcase_add_test(tc, test_exit_may_overtake_exec);
     tcase_add_test(tc, test_start_limit);

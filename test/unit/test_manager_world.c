@@ -15,7 +15,7 @@ static char words[8192];
 static unsigned reports;
 
 static const char *const names[] = {
-    [AC_ACT_LOOK] = "look", [AC_ACT_UNLOOK] = "unlook", [AC_ACT_LISTEN] = "listen",
+    [AC_ACT_LOOK] = "look", [AC_ACT_LISTEN] = "listen",
     [AC_ACT_SPAWN] = "spawn", [AC_ACT_PROBE] = "probe", [AC_ACT_QUIET] = "quiet",
     [AC_ACT_COUNT] = "count", [AC_ACT_SIGNAL] = "signal", [AC_ACT_REPORT] = "report",
     [AC_ACT_PUBLISH] = "publish", [AC_ACT_NOTE] = "note", [AC_ACT_SAY] = "say",
@@ -47,14 +47,15 @@ static void write_down(const ac_sup_action_t *act)
     }
 }
 
-/* Notes and publishing happen so often that they would hide the rest. */
+/* These happen so often that they would hide the rest. */
 static void take_actions(void)
 {
     ac_sup_action_t act;
 
     while (ac_sup_next(sup, &act)) {
         if (act.what != AC_ACT_PUBLISH && act.what != AC_ACT_NOTE
-            && act.what != AC_ACT_SAY && act.what != AC_ACT_QUIET) {
+            && act.what != AC_ACT_SAY && act.what != AC_ACT_QUIET
+            && act.what != AC_ACT_UNLOOK) {
             write_down(&act);
         }
     }
