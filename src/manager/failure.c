@@ -71,12 +71,14 @@ static void log_failure(const ac_job_t *job)
 {
     const ac_report_t *report = &job->report;
     const char *hint = report->hint ? report->hint : "";
+    apr_size_t len = strlen(report->result.detail);
+    int dot = len > 0 && report->result.detail[len - 1] == '.';
 
     if (report->result.fault != AC_FAULT_CRASHED) {
         ac_talk_line(job->home->m, job->home, AC_LEVEL_ERR,
                      "did not start; it came as far as %s: %s%s%s",
                      ac_stage_text(report->result.stage), report->result.detail,
-                     *hint ? ". " : "", hint);
+                     !*hint ? "" : dot ? " " : ". ", hint);
     }
     else if (*hint) {
         ac_talk_line(job->home->m, job->home, AC_LEVEL_NOTICE, "process %u: %s",

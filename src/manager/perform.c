@@ -83,9 +83,14 @@ static void say_app(ac_home_t *home, const ac_sup_action_t *act)
     char span[32];
 
     ac_talk_span(span, sizeof(span), act->delay);
-    if (act->say == AC_SAY_NEXT_START) {
+    if (act->say == AC_SAY_NEXT_START && home->app->pause == AC_PAUSE_REFUSED) {
         ac_talk_line(home->m, home, AC_LEVEL_NOTICE,
-                     "failed %u times in a row; next start in %s",
+                     "its folder is looked at again with the first request after %s",
+                     span);
+    }
+    else if (act->say == AC_SAY_NEXT_START) {
+        ac_talk_line(home->m, home, AC_LEVEL_NOTICE,
+                     "failed %u times in a row; no new start within %s",
                      home->app->breaker.streak, span);
     }
     else if (act->say == AC_SAY_BREAKER_OPEN) {
