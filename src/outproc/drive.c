@@ -73,12 +73,12 @@ static apr_time_t earlier(apr_time_t a, apr_time_t b)
     return a == 0 || (b != 0 && b < a) ? b : a;
 }
 
-/* A closed client reports POLLHUP even for no events, so its descriptor is only
- * looked at where that would end the exchange. */
+/* The end of what the client sends is looked for where that ends the exchange;
+ * elsewhere it would be reported over and over while nobody reads. */
 static short client_events(const ac_exchange_t *x)
 {
-    if (x->client_is_socket
-        && (ac_exchange_client_quiet(x) || x->phase == AC_PHASE_TUNNEL)) {
+    if (x->client_is_socket && x->phase != AC_PHASE_TUNNEL
+        && ac_exchange_client_quiet(x)) {
         return x->want_client | POLLRDHUP;
     }
     return x->want_client;
@@ -93,7 +93,8 @@ static void wait_once(ac_exchange_t *x, apr_time_t until)
     };
     int n;
 
-    if (!pfd[1].events) {
+    /* A socket without events tells of a reset all the same. */
+    if (!pfd[1].events && !x->client_is_socket) {
         pfd[1].fd = -1;
     }
     n = poll(pfd, 2, timeout_ms(ac_clock_now(), until));

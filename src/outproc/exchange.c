@@ -523,11 +523,12 @@ static int client_left(const ac_exchange_t *x)
     if (x->r->connection->aborted) {
         return 1;
     }
-    if (!x->client_is_socket || x->phase == AC_PHASE_TUNNEL) {
+    if (!x->client_is_socket) {
         return 0;
     }
     return (x->got_client & (POLLHUP | POLLERR))
-           || ((x->got_client & POLLRDHUP) && ac_exchange_client_quiet(x));
+           || ((x->got_client & POLLRDHUP) && ac_exchange_client_quiet(x)
+               && x->phase != AC_PHASE_TUNNEL);
 }
 
 /* Nobody's time is up: until when that stays so. A client that is slow with its
@@ -538,7 +539,8 @@ static void check_time(ac_exchange_t *x)
     int client_is_late = (x->want_client & POLLIN) && !x->response
                          && APR_BRIGADE_EMPTY(x->out);
 
-    if (x->phase == AC_PHASE_TUNNEL) {
+    /* A tunnel may be silent, but not refuse what the client said. */
+    if (x->phase == AC_PHASE_TUNNEL && APR_BRIGADE_EMPTY(x->out)) {
         x->deadline = 0;
         return;
     }
@@ -603,7 +605,8 @@ ac_step_e ac_exchange_step(ac_exchange_t *x)
 {
     x->want_app = x->want_client = 0;
     if (x->phase != AC_PHASE_END && client_left(x)) {
-        ac_exchange_fail(x, AC_OUTCOME_CLIENT_GONE);
+        ac_exchange_fail(x, x->phase == AC_PHASE_TUNNEL ? AC_OUTCOME_DONE
+                                                        : AC_OUTCOME_CLIENT_GONE);
     }
     if (x->phase != AC_PHASE_END && connected(x)) {
         advance(x);
