@@ -249,20 +249,21 @@ def quit_after(conn, request):
 
 
 def websocket(conn, request):
-    """Says hello, then what it hears; "bye" makes it close. Frames are not looked
-    into."""
+    """Says hello unless it is to be quiet, then what it hears unless it is deaf; "bye"
+    makes it close. Frames are not looked into."""
     key = request.header("Sec-WebSocket-Key").encode()
     accept = base64.b64encode(hashlib.sha1(key + WEBSOCKET_GUID).digest()).decode()
     conn.send_head("101 Switching Protocols", "Upgrade: websocket",
                    "Connection: Upgrade", f"Sec-WebSocket-Accept: {accept}")
-    if request.get("gate"):
-        conn.wait_gate(request.get("gate"))
-    conn.send(b"hello")
+    if not request.get("quiet"):
+        conn.send(b"hello")
+    if request.get("deaf"):
+        conn.wait_gone()
     while True:
         if not conn.data:
             conn.fill()
         data, conn.data = conn.data, b""
-        if b"bye" in data:
+        if data == b"bye":
             conn.sock.close()
             raise Gone
         conn.send(data)
