@@ -35,8 +35,9 @@ NOTHING = {"readme.txt": "nothing that says how to run it\n"}
 FOUND = {
     "procfile": ({"Procfile": "web: python3 listen.py\n"}, "", "socket",
                  r'found .*Procfile: "python3 listen.py"'),
-    "procport": ({"Procfile": "release: no\nweb: python3 listen.py --port $PORT --x ${PORT}\n"},
-                 "", "port", r'found .*Procfile'),
+    "procport": ({"Procfile": "release: no\n"
+                  "web: python3 listen.py --port $PORT --x ${PORT}\n"}, "",
+                 "port", r'found .*Procfile'),
     "procsocket": ({"Procfile": "web: python3 listen.py --socket $APPCORE_SOCKET\n"}, "",
                    "socket", r'found .*Procfile'),
     "procvars": ({"Procfile": "web: GREETING=hello exec ./listen.py\n"}, "", "socket",
@@ -66,7 +67,8 @@ FOUND = {
                  "AppCoreEnvironmentVariable PORT {free}", "port",
                  r"found .*AppCoreProcessPath"),
     "web-any": ({"web.config": WEB_CONFIG.format(inner=f"""
-        <aspNetCore processPath="{PYTHON}" arguments=".\\listen.py --x &quot;two words&quot;">
+        <aspNetCore processPath="{PYTHON}"
+                    arguments=".\\listen.py --x &quot;two words&quot;">
           <environmentVariables>
             <environmentVariable name="GREETING" value="from web.config" />
             <environmentVariable name="Path" value="/opt/nowhere:%Path%" />

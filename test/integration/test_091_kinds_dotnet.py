@@ -35,7 +35,8 @@ def httpd(env):
         os.unlink(os.path.join(folders[name], "web.config"))
     for name in ("exe", "noexec"):
         put(folders[name], "web.config", EXE.format(more='hostingModel="OutOfProcess"'))
-    put(folders["spelling"], "web.config", SPELLING.format(more='requestTimeout="00:01:00"'))
+    put(folders["spelling"], "web.config",
+        SPELLING.format(more='requestTimeout="00:01:00"'))
     os.chmod(os.path.join(folders["noexec"], "Unmodified"), 0o644)
     text = "".join(f"AppCoreMount /{name} {folder}\n" for name, folder in folders.items()
                    if name != "apphost")
@@ -64,7 +65,8 @@ def test_runs(httpd, name, command, said):
     assert answer.status == 200, answer
     assert answer.text == "Hello World!"
     log = httpd.recent_log()
-    assert re.search(rf"app {name}: process \d+ .*was started as \w+: .*({command})", log), log
+    assert re.search(rf"app {name}: process \d+ .*was started as \w+: .*({command})",
+                     log), log
     assert re.search(rf"app {name}: .*{said}", log), log
     assert re.search(rf"app {name}: .*ASP\.NET Core", log), log
 

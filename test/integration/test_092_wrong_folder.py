@@ -33,14 +33,15 @@ NOTHING = {"readme.txt": "nothing that says how to run it\n"}
 # What is wrong in a folder, the status, the words on the page.
 WRONG = {
     "empty": (NOTHING, "", "500.0", [
-        "nothing to run was found in", "looked for: AppCoreProcessPath", "web.config with",
-        "NAME.runtimeconfig.json", "Procfile", "package.json", "asgi.py", "main.py",
-        "wsgi.py", "config.ru"]),
+        "nothing to run was found in", "looked for: AppCoreProcessPath",
+        "web.config with", "NAME.runtimeconfig.json", "Procfile", "package.json",
+        "asgi.py", "main.py", "wsgi.py", "config.ru"]),
     "worker": ({"Work.runtimeconfig.json": '{"runtimeOptions": {"framework":'
                 ' {"name": "Microsoft.NETCore.App", "version": "10.0.0"}}}',
                 "Work.dll": ""}, "", "500.0",
                ["that of a worker or console app, which does not listen"]),
-    "two": ({n + s: '{"runtimeOptions": {"framework": {"name": "Microsoft.AspNetCore.App"}}}'
+    "two": ({n + s: '{"runtimeOptions":'
+             ' {"framework": {"name": "Microsoft.AspNetCore.App"}}}'
              for n in ("One", "Two") for s in (".runtimeconfig.json", ".dll")}, "",
             "500.0", ["more than one ASP.NET Core app (One,Two)"]),
     "no-web-line": ({"Procfile": "worker: run\n"}, "", "500.0",
@@ -62,8 +63,9 @@ WRONG = {
         inner='<aspNetCore processPath="dotnet" arguments=".\\Gone.dll" />')}, "",
         "502.5", ["Gone.dll is not in", "deployment is incomplete"]),
     "launcher": ({"web.config": WEB_CONFIG.format(
-        inner='<aspNetCore processPath="%LAUNCHER_PATH%" arguments="%LAUNCHER_ARGS%" />')},
-        "", "500.0", ["the folder of the project", "dotnet publish"]),
+        inner='<aspNetCore processPath="%LAUNCHER_PATH%"'
+              ' arguments="%LAUNCHER_ARGS%" />')}, "",
+        "500.0", ["the folder of the project", "dotnet publish"]),
     "rules": ({"web.config": WEB_CONFIG.format(inner=f"""
         <aspNetCore processPath="{PYTHON}" arguments="listen.py" />
         <security><authorization><deny users="?" /></authorization></security>""")},
