@@ -107,6 +107,9 @@ static void adopt(ac_manager_t *m, const ac_adopted_t *adopted)
     }
     proc->io = run;
     run->proc = proc;
+    if (proc->is.state != AC_PROC_START) {
+        ac_run_close_listener(run);
+    }
     if (!proc->app->io) {
         ac_home_create(m, proc->app);
     }

@@ -60,13 +60,15 @@ apr_interval_time_t ac_breaker_fail(ac_breaker_t *b, unsigned limit, apr_time_t 
     return ac_backoff_delay(streak, random);
 }
 
-apr_interval_time_t ac_breaker_refuse(ac_breaker_t *b, uint32_t random)
+apr_interval_time_t ac_breaker_refuse(ac_breaker_t *b, int patient, uint32_t random)
 {
+    unsigned streak = ++b->streak;
     apr_interval_time_t delay;
 
-    ++b->streak;
-    delay = ac_backoff_delay(b->streak < CLOSED_STREAK_MAX ? b->streak
-                             : CLOSED_STREAK_MAX, random);
+    if (streak > CLOSED_STREAK_MAX && !patient) {
+        streak = CLOSED_STREAK_MAX;
+    }
+    delay = ac_backoff_delay(streak, random);
     return delay < REFUSED_PAUSE ? REFUSED_PAUSE : delay;
 }
 

@@ -28,8 +28,9 @@ typedef struct ac_breaker_t {
  * (open) waits several seconds at least. */
 apr_interval_time_t ac_breaker_fail(ac_breaker_t *b, unsigned limit, apr_time_t now,
                                     uint32_t random);
-/* A refused configuration starts no process and never opens the breaker. */
-apr_interval_time_t ac_breaker_refuse(ac_breaker_t *b, uint32_t random);
+/* A refused configuration starts no process and never opens the breaker. patient:
+ * it is looked at again whether or not somebody asks, so the delay grows on. */
+apr_interval_time_t ac_breaker_refuse(ac_breaker_t *b, int patient, uint32_t random);
 /* A start succeeded: 1 iff that closed the breaker. */
 int ac_breaker_succeed(ac_breaker_t *b);
 /* What failed had been working for a while: delays grow from the start again. */

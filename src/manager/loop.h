@@ -156,6 +156,7 @@ ac_home_t *ac_home_of(const ac_sup_app_t *app);
 ac_run_t *ac_run_of(const ac_sup_proc_t *proc);
 ac_run_t *ac_run_create(ac_manager_t *m, ac_sup_proc_t *proc);
 void ac_run_destroy(ac_run_t *run);
+void ac_run_close_listener(ac_run_t *run);
 
 /* spawn.c */
 void ac_spawn_listen(ac_run_t *run);

@@ -36,15 +36,21 @@ ac_run_t *ac_run_create(ac_manager_t *m, ac_sup_proc_t *proc)
     return run;
 }
 
+void ac_run_close_listener(ac_run_t *run)
+{
+    if (run->listener >= 0) {
+        close(run->listener);
+        run->listener = -1;
+    }
+}
+
 void ac_run_destroy(ac_run_t *run)
 {
     ac_ready_stop(run);
     if (run->index >= 0) {
         ac_publish_give(run->m, (unsigned)run->index);
     }
-    if (run->listener >= 0) {
-        close(run->listener);
-    }
+    ac_run_close_listener(run);
     free(run->command);
     free(run->user);
     free(run->folder);
@@ -54,6 +60,7 @@ void ac_run_destroy(ac_run_t *run)
 
 static void home_destroy(ac_home_t *home)
 {
+    ac_report_remove(home->m->table->globals.runtime_dir, home->app->id);
     ac_look_cancel(home);
     ac_look_drop(home);
     free(home->name);

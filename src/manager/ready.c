@@ -308,10 +308,7 @@ void ac_ready_stop(ac_run_t *run)
     run->probe_at = 0;
     close_knock(run);
     ac_watch_close(run->m, &run->folder_watch);
-    if (run->listener >= 0) {
-        close(run->listener);
-        run->listener = -1;
-    }
+    ac_run_close_listener(run);
 }
 
 void ac_ready_announce(ac_run_t *run)

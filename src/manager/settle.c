@@ -349,6 +349,8 @@ void ac_sup_config_end(ac_sup_t *sup)
     for (app = sup->apps; app; app = app->next) {
         if (!app->seen) {
             app->mode = AC_SUP_REMOVED;
+            app->look = AC_LOOK_NONE;
+            app->look_again = 0;
             app->wanted = 0;
             app->keep = 0;
         }

@@ -202,7 +202,7 @@ static void pause_app(ac_sup_app_t *app, ac_fault_e fault)
     apr_interval_time_t delay;
 
     if (is_refusal(fault)) {
-        delay = ac_breaker_refuse(&app->breaker, random);
+        delay = ac_breaker_refuse(&app->breaker, app->conf.always_running, random);
         app->pause = AC_PAUSE_REFUSED;
     }
     else {

@@ -83,11 +83,12 @@ START_TEST(test_breaker_refusal_waits_a_second_at_least)
     int i;
 
     for (i = 0; i < 300; ++i) {
-        apr_interval_time_t delay = ac_breaker_refuse(&b, (uint32_t)i * 77777777u);
+        apr_interval_time_t delay = ac_breaker_refuse(&b, 0, (uint32_t)i * 77777777u);
 
         ck_assert(delay >= apr_time_from_sec(1) && delay <= apr_time_from_sec(5));
         ck_assert(!b.open);
     }
+    ck_assert(ac_breaker_refuse(&b, 1, 0) > apr_time_from_sec(20));
     ac_breaker_reset(&b);
 }
 END_TEST

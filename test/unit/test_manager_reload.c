@@ -128,6 +128,21 @@ START_TEST(test_change_while_looking_looks_again)
 }
 END_TEST
 
+START_TEST(test_added_again_while_looking)
+{
+    start_first();
+    configure(2, &conf);
+    ck_done("look");
+    configure_none();
+    forget_done();
+    configure(2, &conf);
+    ac_sup_wake(app());
+    ck_done("look");
+    looked();
+    ck_done("listen:2");
+}
+END_TEST
+
 START_TEST(test_idle_app_stays_idle_over_a_change)
 {
     configure(2, &conf);
@@ -478,6 +493,7 @@ TCase *reload_case(void)
     tcase_add_test(tc, test_failing_replacement_leaves_the_old_one);
     tcase_add_test(tc, test_change_while_starting);
     tcase_add_test(tc, test_change_while_looking_looks_again);
+    tcase_add_test(tc, test_added_again_while_looking);
     tcase_add_test(tc, test_idle_app_stays_idle_over_a_change);
     tcase_add_test(tc, test_reload_forgives);
     tcase_add_test(tc, test_removed_app_is_drained_and_goes);
