@@ -104,6 +104,9 @@ static void resolve_server(ac_config_pass_t *pass, server_rec *s)
     if (conf->global) {
         add_mounts(pass, s, conf->global->mounts, hidden, list);
     }
+    if (pass->checking) {
+        return;
+    }
     qsort(list->elts, list->nelts, sizeof(ac_mount_t), compare_mounts);
     conf->sorted = (const ac_mount_t *)list->elts;
     conf->n_sorted = list->nelts;
@@ -219,8 +222,9 @@ static int run_pass(ac_config_pass_t *pass)
 int ac_conf_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                   server_rec *main_server)
 {
-    ac_config_pass_t *pass = start_pass(main_server, pconf, ptemp);
+    ac_config_pass_t *pass = start_pass(main_server, ptemp, ptemp);
 
+    (void)pconf;
     (void)plog;
     pass->checking = 1;
     return run_pass(pass) ? OK : HTTP_INTERNAL_SERVER_ERROR;

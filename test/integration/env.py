@@ -182,18 +182,23 @@ class Env:
         with open(self.conf, "w", encoding="utf-8") as f:
             f.write(self.full_conf(conf))
 
-    def run_httpd(self, *arguments, preload=True, **options):
+    def surroundings(self):
+        """Environment and identity that httpd is started with."""
         environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
         for name, value in os.environ.items():
             if name.endswith("SAN_OPTIONS") or name == "TZ":
                 environment[name] = value
-        if preload and os.environ.get("APPCORE_PRELOAD"):
+        if os.environ.get("APPCORE_PRELOAD"):
             environment["LD_PRELOAD"] = os.environ["APPCORE_PRELOAD"]
+        options = {"cwd": "/", "env": environment}
         if self.as_user:
             entry = pwd.getpwnam(self.as_user)
             options.update(user=entry.pw_uid, group=entry.pw_gid, extra_groups=[])
-        return subprocess.run([HTTPD, *arguments], cwd="/", env=environment, text=True,
-                              capture_output=True, timeout=60, **options)
+        return options
+
+    def run_httpd(self, *arguments):
+        return subprocess.run([HTTPD, *arguments], text=True, capture_output=True,
+                              timeout=60, **self.surroundings())
 
     def configtest(self, conf):
         """What `httpd -t` prints about the configuration; "Syntax OK" at its end."""
@@ -220,6 +225,15 @@ class Env:
         assert result.returncode == 0, result.stderr + self.log_text()
         wait_for(self.httpd_pid, what="the start of httpd")
         self.wait_accepting()
+
+    def start_attached(self, conf, *options):
+        """httpd as a child of ours that does not become a daemon. prefork signals its
+        whole process group at its end, so it gets one of its own."""
+        self.write_conf(conf)
+        process = subprocess.Popen([HTTPD, *options, "-f", self.conf],
+                                   start_new_session=True, **self.surroundings())
+        self.wait_accepting()
+        return process
 
     def wait_accepting(self):
         def connects():
