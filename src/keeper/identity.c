@@ -16,6 +16,8 @@
 #include <unistd.h>
 #include <apr_strings.h>
 
+#include "spec/folder.h"
+
 #define NOBODY 65534
 
 static int refuse(ac_result_t *res, apr_status_t status, const char *what,
@@ -182,6 +184,24 @@ int ac_identity_take(const ac_identity_t *id, ac_result_t *res)
         return refuse(res, errno, "cannot give up privileges as user %s", id->user);
     }
     return 1;
+}
+
+int ac_identity_enter(const ac_identity_t *id, const ac_keeper_app_t *app,
+                      ac_result_t *res)
+{
+    ac_folder_t *folder;
+    apr_pool_t *p;
+    int entered;
+
+    apr_pool_create(&p, NULL);
+    folder = ac_folder_open(app->folder, id->uid, res, p);
+    entered = folder && fchdir(folder->fd) == 0;
+    if (folder && !entered) {
+        ac_result_set(res, errno, AC_STAGE_EXEC, AC_FAULT_EXEC,
+                      "cannot enter the folder %s: %s", app->folder, strerror(errno));
+    }
+    apr_pool_destroy(p);
+    return entered;
 }
 
 static int is_writable_home(const char *path, uid_t uid)

@@ -34,6 +34,11 @@ int ac_identity_resolve(ac_identity_t *id, const ac_keeper_app_t *app, ac_result
 void ac_identity_server(ac_identity_t *id, uint32_t uid, uint32_t gid);
 /* Becomes it, for good. 1, or 0 with *res set; then the process must end. */
 int ac_identity_take(const ac_identity_t *id, ac_result_t *res);
+/* With that identity: makes the app's folder the working folder. Every component
+ * of its path must belong to root or the user; otherwise whoever owns one could
+ * put a link there and have us act as the owner of what it leads to. */
+int ac_identity_enter(const ac_identity_t *id, const ac_keeper_app_t *app,
+                      ac_result_t *res);
 /* A folder that the user may write to: its home, else one of its own below the
  * state dir, made if need be. NULL if neither is to be had. Before the take. */
 const char *ac_identity_home(const ac_identity_t *id, const ac_keeper_app_t *app,

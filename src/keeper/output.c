@@ -39,11 +39,9 @@ static void file_child(ac_keeper_t *k, const ac_keeper_app_t *app, const ac_kpro
     int fd = -1;
 
     ac_helper_begin(link);
-    if (!ac_identity_resolve(&id, app, &res) || !ac_identity_take(&id, &res)) {
+    if (!ac_identity_resolve(&id, app, &res) || !ac_identity_take(&id, &res)
+        || !ac_identity_enter(&id, app, &res)) {
         rv = res.status;
-    }
-    else if (chdir(app->folder) < 0) {
-        rv = errno;
     }
     else {
         umask(app->umask >= 0 ? (mode_t)app->umask & 0777 : 027);

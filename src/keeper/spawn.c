@@ -13,10 +13,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include <apr_general.h>
 
 #include "keeper/identity.h"
-#include "spec/folder.h"
 
 #define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
 #define STATUS_FD 4             /* in the child, above the listener */
@@ -136,25 +134,6 @@ static int set_limits(const ac_spawn_t *what)
     return 1;
 }
 
-/* The path of the folder is walked with the app's identity. */
-static int enter_folder(const ac_keeper_app_t *app, uid_t uid, ac_result_t *res)
-{
-    ac_folder_t *folder;
-    apr_pool_t *p;
-
-    apr_pool_create(&p, NULL);
-    folder = ac_folder_open(app->folder, uid, res, p);
-    if (!folder) {
-        return 0;
-    }
-    if (fchdir(folder->fd) < 0) {
-        fail(res, errno, "cannot enter the folder", app->folder);
-        return 0;
-    }
-    apr_pool_destroy(p);
-    return 1;
-}
-
 static int become(const ac_spawn_t *what, ac_result_t *res)
 {
     const ac_keeper_app_t *app = what->app;
@@ -171,7 +150,7 @@ static int become(const ac_spawn_t *what, ac_result_t *res)
     if (app->umask >= 0) {
         umask((mode_t)app->umask & 0777);
     }
-    return ac_identity_take(&id, res) && enter_folder(app, id.uid, res);
+    return ac_identity_take(&id, res) && ac_identity_enter(&id, app, res);
 }
 
 static const char *value_of(const char **env, const char *name, size_t len)

@@ -108,6 +108,33 @@ START_TEST(a_log_file_where_the_app_may_not_write_is_refused)
 }
 END_TEST
 
+/* The owner of a folder on the way puts a link in place of the app's: the log is
+ * not written as the owner of where that leads. */
+START_TEST(a_log_file_is_not_made_as_somebody_else)
+{
+    ac_log_target_t target = to_file(in_dir("app/stdout"), 5);
+    const char *victim = in_dir("victim");
+    int fd;
+
+    if (!is_root()) {
+        return;
+    }
+    give_folder();
+    h.set->user.v = NULL;
+    harness_configure();
+    spawn_with(1, &target);
+    ck_assert_int_eq(mkdir(victim, 0700), 0);
+    ck_assert_int_eq(chown(victim, OTHER_USER + 1, OTHER_USER + 1), 0);
+    ck_assert_int_eq(rename(h.folder, in_dir("moved")), 0);
+    ck_assert_int_eq(symlink(victim, h.folder), 0);
+    ck_assert_int_eq(lchown(h.folder, OTHER_USER, OTHER_USER), 0);
+    ask_log(1, "20261121060500");
+    ck_assert_uint_eq(log_answer(1, &fd), EACCES);
+    /* Nothing was made there. */
+    ck_assert_int_eq(rmdir(victim), 0);
+}
+END_TEST
+
 START_TEST(a_log_file_is_to_be_had_after_the_exit)
 {
     ac_log_target_t target = to_file("out", 0);
@@ -217,6 +244,7 @@ TCase *log_case(void)
     tcase_add_checked_fixture(tc, harness_start, harness_stop);
     tcase_add_test(tc, a_log_file_is_made_by_the_app_itself);
     tcase_add_test(tc, a_log_file_where_the_app_may_not_write_is_refused);
+    tcase_add_test(tc, a_log_file_is_not_made_as_somebody_else);
     tcase_add_test(tc, a_log_file_is_to_be_had_after_the_exit);
     tcase_add_test(tc, a_log_program_reads_what_the_relay_writes);
     tcase_add_test(tc, a_log_program_that_is_missing_is_named);
