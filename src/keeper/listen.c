@@ -146,16 +146,18 @@ static apr_status_t check_socket(int at, const char *name, uid_t uid)
     return S_ISSOCK(st.st_mode) && st.st_uid == uid ? APR_SUCCESS : EPERM;
 }
 
-/* The app owns the folder and may swap the file at any moment, so what counts is
- * the second check, in a folder where it cannot. */
-static apr_status_t move_socket(ac_keeper_t *k, int folder, const char *name, uid_t uid)
+/* A second name, in our folder: the first one stays, since many programs set the
+ * mode of their socket once they listen. The app owns its folder and may swap the
+ * file at any moment, so what counts is the check in the folder where it cannot. */
+static apr_status_t link_socket(ac_keeper_t *k, int folder, const char *name, uid_t uid)
 {
     apr_status_t rv = check_socket(folder, "app.sock", uid);
 
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    if (renameat(folder, "app.sock", k->sockets_fd, NEW_NAME) < 0) {
+    unlinkat(k->sockets_fd, NEW_NAME, 0);
+    if (linkat(folder, "app.sock", k->sockets_fd, NEW_NAME, 0) < 0) {
         return errno;
     }
     rv = check_socket(k->sockets_fd, NEW_NAME, uid);
@@ -183,7 +185,7 @@ apr_status_t ac_listen_take_path(ac_keeper_t *k, ac_kproc_t *proc)
     if (folder < 0) {
         return errno;
     }
-    rv = fstat(folder, &st) < 0 ? errno : move_socket(k, folder, name, st.st_uid);
+    rv = fstat(folder, &st) < 0 ? errno : link_socket(k, folder, name, st.st_uid);
     close(folder);
     proc->has_path |= rv == APR_SUCCESS;
     return rv;

@@ -6,7 +6,7 @@
 
 /* Listening sockets and the places where apps make theirs.
  *
- * Every path in s/ was bound or moved there by the keeper and is named after
+ * Every path in s/ was bound or linked there by the keeper and is named after
  * app, slot and generation; httpd's group may connect. */
 
 #include "keeper/process.h"
@@ -17,7 +17,7 @@ apr_status_t ac_listen_open(ac_keeper_t *k, ac_kproc_t *proc);
 apr_status_t ac_listen_inherit(ac_keeper_t *k, ac_kproc_t *from, ac_kproc_t *proc);
 /* In a forked child, still privileged: makes the folder for app.sock. */
 apr_status_t ac_listen_make_folder(ac_keeper_t *k, const ac_kproc_t *proc, uid_t uid);
-/* Checks what the app made there and moves it to s/. */
+/* Checks what the app made there and gives it a name in s/. */
 apr_status_t ac_listen_take_path(ac_keeper_t *k, ac_kproc_t *proc);
 /* Closes and unlinks whatever the instance has. */
 void ac_listen_drop(ac_keeper_t *k, ac_kproc_t *proc);

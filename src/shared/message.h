@@ -52,7 +52,7 @@ typedef enum ac_message_e {
     AC_MSG_SIGNAL,          /* u64 tag, u32 signal, u8 whole group */
     AC_MSG_NOTE,            /* u64 tag, bytes (at most AC_NOTE_MAX): manager's state of
                                it, for a successor */
-    AC_MSG_TAKE_PATH,       /* u64 tag: check the app's socket, move it to its place */
+    AC_MSG_TAKE_PATH,       /* u64 tag: check the app's socket, name it in its place */
     AC_MSG_FORGET,          /* u64 tag: close listener, unlink its path */
 
     /* keeper -> manager; tag names the process instance from LISTEN/SPAWN on */
