@@ -11,8 +11,10 @@
 #include <apr_strings.h>
 
 #include "manager/port.h"
+#include "spec/argv.h"
 
 #define SOCKET_NAME "app.sock"
+#define HIDDEN "***"
 
 /* A socket that the app makes itself is asked for by its command line, so it
  * would not take one of ours. */
@@ -202,32 +204,48 @@ static void put_strings(ac_wire_writer_t *w, const char *const *list)
     }
 }
 
-static char *join(const char *const *argv)
-{
-    apr_size_t size = 1;
-    char *all, *at;
-    int i;
-
-    for (i = 0; argv[i]; ++i) {
-        size += strlen(argv[i]) + 1;
-    }
-    all = at = calloc(1, size);
-    for (i = 0; at && argv[i]; ++i) {
-        at = apr_cpystrn(at, argv[i], size - (apr_size_t)(at - all));
-        *at = argv[i + 1] ? ' ' : '\0';
-        at += argv[i + 1] != NULL;
-    }
-    return all;
-}
-
 static char *copy(const char *text)
 {
     return text ? strdup(text) : NULL;
 }
 
-static void remember(ac_run_t *run, const ac_launch_t *launch, const char *const *argv)
+static apr_array_header_t *hide(const apr_array_header_t *environment, apr_pool_t *p)
 {
-    run->command = join(argv);
+    apr_array_header_t *shown = apr_array_copy(p, environment);
+    int i;
+
+    for (i = 0; i < shown->nelts; ++i) {
+        ac_env_var_t *var = &APR_ARRAY_IDX(shown, i, ac_env_var_t);
+
+        var->value = var->secret ? HIDDEN : var->value;
+    }
+    return shown;
+}
+
+/* The command line for log and error page: as it is run, but made with other
+ * values for what comes from AppCoreEnvironmentFile, and for the token. */
+static char *shown_command(ac_run_t *run, ac_instance_t inst)
+{
+    ac_home_t *home = ac_home_of(run->proc->app);
+    apr_pool_t *p = run->m->ptemp;
+    apr_array_header_t *words = apr_array_make(p, 8, sizeof(const char *));
+    ac_settings_t set = *home->spec->set;
+    ac_spec_t spec = *home->spec;
+    const char **env, **word;
+
+    set.environment.v = hide(set.environment.v, p);
+    spec.set = &set;
+    inst.token = inst.token ? HIDDEN : NULL;
+    env = ac_launch_env(&spec, home->launch, &inst, run->m->inherited, p);
+    for (word = ac_launch_argv(home->launch, &inst, env, p); *word; ++word) {
+        APR_ARRAY_PUSH(words, const char *) = *word;
+    }
+    return copy(ac_argv_join(words, p));
+}
+
+static void remember(ac_run_t *run, const ac_launch_t *launch, const ac_instance_t *inst)
+{
+    run->command = shown_command(run, *inst);
     run->user = copy(launch->user);
     run->folder = copy(launch->folder);
     run->found = copy(launch->found);
@@ -247,7 +265,7 @@ static void put_spawn(ac_wire_writer_t *w, ac_run_t *run)
     env = ac_launch_env(home->spec, home->launch, &inst, run->m->inherited, p);
     argv = ac_launch_argv(home->launch, &inst, env, p);
     choose_log(&target, home, p);
-    remember(run, home->launch, argv);
+    remember(run, home->launch, &inst);
     ac_talk_begin(run->m, w, AC_MSG_SPAWN, proc->is.tag);
     ac_wire_put_u64(w, proc->app->id);
     ac_wire_put_u32(w, proc->is.slot);

@@ -271,6 +271,36 @@ START_TEST(test_report_is_written_before_the_failure_shows)
 }
 END_TEST
 
+/* Neither log nor error page tell what AppCoreEnvironmentFile says, whichever way
+ * it gets into the command line. */
+START_TEST(test_secrets_are_not_shown)
+{
+    static const ac_env_var_t vars[] = {
+        { "KEY", "s3cret", 1, AC_ORIGIN_SERVER },
+        { "URL", "db://u:%KEY%@h", 0, AC_ORIGIN_APP },
+    };
+    ac_launch_t *launch = launch_default(AC_REACH_PORT);
+    ac_report_t *report;
+    asked_t asked;
+
+    *(ac_env_var_t *)apr_array_push(k.set->environment.v) = vars[0];
+    *(ac_env_var_t *)apr_array_push(k.set->environment.v) = vars[1];
+    APR_ARRAY_PUSH(launch->argv, const char *) = "--db=%URL%";
+    configure_app();
+    begin();
+    child_hello();
+    wake();
+    expect(&asked, AC_MSG_LOOK);
+    answer_look(&asked, launch);
+    expect(&asked, AC_MSG_SPAWN);
+    ck_assert_str_eq(asked.argv[1], "--db=db://u:s3cret@h");
+    answer_executed(&asked, AC_FAULT_EXEC);
+    wait_failure(AC_APP_IDLE);
+    ck_assert_int_eq(ac_report_read(k.dir, k.spec.id, &report, p), APR_SUCCESS);
+    ck_assert_str_eq(report->command, "/bin/app '--db=db://u:***@h'");
+}
+END_TEST
+
 START_TEST(test_silent_relay_does_not_hold_a_failure_up)
 {
     ac_report_t *report;
@@ -419,6 +449,7 @@ TCase *loop_case(void)
     tcase_add_test(tc, test_ready_notification);
     tcase_add_test(tc, test_foreign_notification_is_ignored);
     tcase_add_test(tc, test_report_is_written_before_the_failure_shows);
+    tcase_add_test(tc, test_secrets_are_not_shown);
     tcase_add_loop_test(tc, test_silent_relay_does_not_hold_a_failure_up, 0, 2);
     tcase_add_test(tc, test_exec_failure_reaches_the_report);
     tcase_add_loop_test(tc, test_look_that_fails, 0, 3);
