@@ -213,15 +213,15 @@ static int probe_path(ac_run_t *run)
     return 0;
 }
 
+/* One read, since the app can make events faster than they are read. */
 static void folder_changed(ac_manager_t *m, ac_watch_t *w)
 {
-    ac_run_t *run = w->baton;
     char events[1024];
 
     (void)m;
-    while (read(w->fd, events, sizeof(events)) > 0) {
+    if (read(w->fd, events, sizeof(events)) > 0) {
+        look_for_path(w->baton);
     }
-    look_for_path(run);
 }
 
 static int watch_folder(ac_run_t *run)
