@@ -233,7 +233,17 @@ static void forget_look(ac_sup_app_t *app)
     }
 }
 
-/* A crash is not a failed start: whoever waits goes on waiting for the next. */
+/* Is waiting in vain? After a crash the next start will show; and an app that ran
+ * until now may fail to start once for a reason that passes, such as another kill
+ * in the middle of it. */
+static int is_hopeless(ac_sup_app_t *app, ac_fault_e fault)
+{
+    if (fault == AC_FAULT_CRASHED) {
+        return 0;
+    }
+    return ++app->failed_starts > 1 || !app->keep || is_refusal(fault);
+}
+
 static void count_failure(ac_sup_app_t *app, ac_sup_proc_t *proc, const ac_result_t *res)
 {
     ac_fleet_emit(app->sup, AC_ACT_REPORT, app, proc);
@@ -241,7 +251,7 @@ static void count_failure(ac_sup_app_t *app, ac_sup_proc_t *proc, const ac_resul
     ++app->reports;
     app->http_status = (uint16_t)res->http_status;
     app->substatus = (uint16_t)res->substatus;
-    if (res->fault != AC_FAULT_CRASHED) {
+    if (is_hopeless(app, res->fault)) {
         ++app->failures;
         app->wanted = 0;
     }
@@ -324,6 +334,7 @@ void ac_sup_ready(ac_sup_proc_t *proc)
     slot->current = proc;
     app->keep = 1;
     app->wanted = 0;
+    app->failed_starts = 0;
     app->pause = AC_PAUSE_NONE;
     if (ac_breaker_succeed(&app->breaker)) {
         say(app, NULL, AC_SAY_BREAKER_CLOSED, 0);

@@ -116,6 +116,7 @@ struct ac_sup_app_t {
     uint16_t http_status;       /* of the last one */
     uint16_t substatus;
     unsigned reports;           /* being written */
+    unsigned failed_starts;     /* since a process was ready */
     uint32_t last_generation;
     ac_sup_view_t view;         /* as published */
     ac_sup_slot_t *slots;

@@ -59,6 +59,33 @@ START_TEST(test_stable_process_restarts_at_once_again)
 }
 END_TEST
 
+/* Whoever waits is told of the second failed start, not of the first. */
+START_TEST(test_an_app_that_ran_may_fail_to_start_once)
+{
+    ac_result_t res;
+    uint32_t g;
+
+    fails(&res, AC_FAULT_EXITED);
+    start_first();
+    exited(1);
+    reported();
+    for (g = 2; g <= 3; ++g) {
+        looked();
+        listening(g);
+        executed(g);
+        ac_sup_exited(proc(g), &res, 0);
+        reported();
+        ck_assert_uint_eq(app()->view.failures, g - 2);
+        pass(app()->retry_at - now);
+    }
+    looked();
+    bring_up(4);
+    exited(4);
+    reported();
+    ck_assert_uint_eq(app()->view.failures, 1);
+}
+END_TEST
+
 START_TEST(test_request_in_backoff_starts_when_it_is_over)
 {
     ac_result_t res;
@@ -293,6 +320,7 @@ TCase *failures_case(void)
     tcase_add_checked_fixture(tc, setup, world_teardown);
     tcase_add_test(tc, test_crashes_delay_more_and_more);
     tcase_add_test(tc, test_stable_process_restarts_at_once_again);
+    tcase_add_test(tc, test_an_app_that_ran_may_fail_to_start_once);
     tcase_add_test(tc, test_request_in_backoff_starts_when_it_is_over);
     tcase_add_test(tc, test_backoff_without_a_request_ends_idle);
     tcase_add_test(tc, test_breaker_opens_and_probes);
