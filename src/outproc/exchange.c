@@ -401,6 +401,19 @@ static void app_closed(ac_exchange_t *x, apr_status_t rv)
     }
 }
 
+/* A slow client may block this for long, which is not the app's silence. */
+static void to_client(ac_exchange_t *x)
+{
+    ac_outcome_e outcome = ac_respond_pass(x);
+
+    if (outcome != AC_OUTCOME_RUNNING) {
+        ac_exchange_fail(x, outcome);
+    }
+    else if (x->phase != AC_PHASE_END) {
+        x->progress = ac_clock_now();
+    }
+}
+
 /* Before the buffer that the buckets point into goes. Of a response that broke
  * off, the client gets what there is only if it got some before. */
 static void pass_on(ac_exchange_t *x)
@@ -415,9 +428,7 @@ static void pass_on(ac_exchange_t *x)
         return;
     }
     x->unflushed = 1;
-    if (!ac_respond_pass(x)) {
-        ac_exchange_fail(x, AC_OUTCOME_CLIENT_GONE);
-    }
+    to_client(x);
 }
 
 /* Reads once. 0 when the socket is known to be empty now. */
@@ -482,9 +493,7 @@ static void flush(ac_exchange_t *x)
     x->unflushed = 0;
     x->flush_at = 0;
     APR_BRIGADE_INSERT_TAIL(x->bb, apr_bucket_flush_create(x->bb->bucket_alloc));
-    if (!ac_respond_pass(x)) {
-        ac_exchange_fail(x, AC_OUTCOME_CLIENT_GONE);
-    }
+    to_client(x);
 }
 
 /* Waiting */
@@ -601,6 +610,14 @@ static void advance(ac_exchange_t *x)
     }
 }
 
+/* The client has part of a response that never will be whole. */
+static int broke_off(const ac_exchange_t *x)
+{
+    return x->committed && x->response->framing != AC_FRAMING_TUNNEL
+           && (x->outcome == AC_OUTCOME_TRUNCATED || x->outcome == AC_OUTCOME_SILENT
+               || x->outcome == AC_OUTCOME_CLIENT_FAULT);
+}
+
 ac_step_e ac_exchange_step(ac_exchange_t *x)
 {
     x->want_app = x->want_client = 0;
@@ -617,7 +634,7 @@ ac_step_e ac_exchange_step(ac_exchange_t *x)
     if (x->phase != AC_PHASE_END) {
         return AC_STEP_WAIT;
     }
-    if (x->outcome == AC_OUTCOME_TRUNCATED && x->committed) {
+    if (broke_off(x)) {
         ac_respond_broken(x);
     }
     return AC_STEP_END;

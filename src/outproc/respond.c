@@ -139,15 +139,21 @@ void ac_respond_undo(ac_exchange_t *x)
     apr_brigade_cleanup(x->bb);
 }
 
-int ac_respond_pass(ac_exchange_t *x)
+/* A filter that refuses a response has often answered in its place, so the
+ * connection is not to be torn down then. */
+ac_outcome_e ac_respond_pass(ac_exchange_t *x)
 {
-    conn_rec *c = x->r->connection;
     apr_status_t rv;
 
     x->committed = 1;
     rv = ap_pass_brigade(x->r->output_filters, x->bb);
     apr_brigade_cleanup(x->bb);
-    return rv == APR_SUCCESS && !c->aborted;
+    if (x->r->connection->aborted || APR_STATUS_IS_ECONNABORTED(rv)
+        || APR_STATUS_IS_ECONNRESET(rv) || APR_STATUS_IS_EPIPE(rv)
+        || APR_STATUS_IS_TIMEUP(rv)) {
+        return AC_OUTCOME_CLIENT_GONE;
+    }
+    return rv == APR_SUCCESS ? AC_OUTCOME_RUNNING : AC_OUTCOME_FILTERED;
 }
 
 void ac_respond_broken(ac_exchange_t *x)

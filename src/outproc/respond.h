@@ -18,8 +18,8 @@ void ac_respond_head(ac_exchange_t *x, const ac_response_t *response);
 /* Takes the head back, as long as nothing was passed on. */
 void ac_respond_undo(ac_exchange_t *x);
 
-/* Passes x->bb; 0 when the client is gone. */
-int ac_respond_pass(ac_exchange_t *x);
+/* Passes x->bb. RUNNING; CLIENT_GONE; or FILTERED when a filter refused it. */
+ac_outcome_e ac_respond_pass(ac_exchange_t *x);
 /* Ends a response that the app broke off so that the client sees it. */
 void ac_respond_broken(ac_exchange_t *x);
 

@@ -18,6 +18,7 @@ static const char *const outcomes[] = {
     [AC_OUTCOME_SILENT] = "silent",
     [AC_OUTCOME_CLIENT_GONE] = "client gone",
     [AC_OUTCOME_CLIENT_FAULT] = "client fault",
+    [AC_OUTCOME_FILTERED] = "filtered",
 };
 
 const char *ac_outcome_name(ac_outcome_e outcome)

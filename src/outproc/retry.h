@@ -23,7 +23,8 @@ typedef enum ac_outcome_e {
     AC_OUTCOME_TRUNCATED,       /* ended by the app within the response */
     AC_OUTCOME_SILENT,          /* AppCoreRequestTimeout passed */
     AC_OUTCOME_CLIENT_GONE,
-    AC_OUTCOME_CLIENT_FAULT     /* the request's body is bad or too large */
+    AC_OUTCOME_CLIENT_FAULT,    /* the request's body is bad or too large */
+    AC_OUTCOME_FILTERED         /* an output filter of httpd refused the response */
 } ac_outcome_e;
 
 const char *ac_outcome_name(ac_outcome_e outcome);

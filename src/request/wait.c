@@ -30,6 +30,7 @@ void ac_wait_init(ac_wait_t *w, request_rec *r, const ac_mount_t *mount)
     w->mount = mount;
     w->place = -1;
     w->client_fd = -1;
+    w->left = mount->spec->set->queue_time.v;
     w->waiter.fd = -1;
     w->waiter.app_id = mount->spec->id;
 }
@@ -64,7 +65,7 @@ static void join(ac_wait_t *w)
         return;
     }
     w->joined = 1;
-    w->deadline = ac_clock_now() + w->mount->spec->set->queue_time.v;
+    w->deadline = ac_clock_now() + w->left;
     w->waiter.index = -1;
     w->waiter.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (!w->r->connection->master) {
@@ -169,6 +170,7 @@ void ac_wait_end(ac_wait_t *w)
     ac_child_t *child = ac_child();
 
     if (w->joined) {
+        w->left = w->deadline - ac_clock_now();
         ac_dispatch_leave(&w->waiter);
         w->joined = 0;
     }

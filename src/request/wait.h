@@ -31,7 +31,8 @@ typedef struct ac_wait_t {
     int joined;
     int place;                  /* board index of the queue place, -1: none */
     int client_fd;
-    apr_time_t deadline;
+    apr_interval_time_t left;   /* of AppCoreQueueTimeLimit */
+    apr_time_t deadline;        /* while joined */
     apr_time_t ask_at;          /* when to tell the manager next */
     int asked;
     uint32_t failures;          /* of the app, when the request came */
@@ -47,7 +48,8 @@ void ac_wait_arrive(ac_wait_t *w, const ac_board_app_t *app);
  * board) or, if nap is above 0, that time passed. */
 ac_wait_e ac_wait_next(ac_wait_t *w, int index, const ac_board_app_t *seen,
                        apr_interval_time_t nap);
-/* Gives the place back; harmless when there is none. */
+/* Gives the place back; harmless when there is none. The time waited counts for
+ * the request as a whole, however often it has to wait. */
 void ac_wait_end(ac_wait_t *w);
 
 #endif

@@ -20,7 +20,7 @@ KEEP_ALIVE_MS = 1200
 
 @pytest.fixture(scope="module")
 def httpd(env):
-    env.made = {name: RawApp(env, name) for name in ("quick", "idle")}
+    env.made = {name: RawApp(env, name) for name in ("quick", "idle", "shut")}
     env.start(f"""
 <AppCoreApp quick>
     AppCorePath {env.made["quick"].folder}
@@ -32,6 +32,12 @@ AppCoreMount /quick quick
     AppCoreEnvironmentVariable RAW_KEEP_ALIVE_MS {KEEP_ALIVE_MS}
 </AppCoreApp>
 AppCoreMount /idle idle
+<AppCoreApp shut>
+    AppCorePath {env.made["shut"].folder}
+    AppCoreListen tcp
+    AppCoreQueueTimeLimit 1s
+</AppCoreApp>
+AppCoreMount /shut shut
 KeepAliveTimeout 30
 """)
     return env
@@ -84,13 +90,18 @@ def test_silence_instead_of_an_answer(quick, httpd, method):
     quick.wait_event("closed")
 
 
-def test_silence_within_an_answer(quick, httpd):
+@pytest.mark.parametrize("rest", ["Content-Length: 100\r\n\r\nhalf",
+                                  "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+                                  "\r\nhalf"])
+def test_silence_within_an_answer(quick, httpd, rest):
+    """The client must not take what it got for the whole."""
     httpd.allow("app quick, process .* silent")
-    target, _ = quick.answer("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", "hang")
+    target, _ = quick.answer("HTTP/1.1 200 OK\r\n" + rest, "hang")
     with httpd.raw() as client:
         client.send(head("GET", target))
         answer = client.receive()
-    assert answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b"half")
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.endswith((b"half", b"4\r\nhalf\r\n"))
     quick.wait_event("closed")
 
 
@@ -131,6 +142,18 @@ def test_slow_client_is_not_the_apps_silence(quick, httpd):
         wait_for(lambda: time.monotonic() - began > 1.2)
         client.send("67890")
         assert client.response().json()["length"] == 10
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_app_that_takes_no_connections(httpd, method):
+    """A request tries for AppCoreQueueTimeLimit, not for ever."""
+    httpd.allow("app shut is not available")
+    if method == "GET":
+        assert httpd.get("/shut/retire").text == "bye"
+    began = time.monotonic()
+    answer = httpd.get("/shut/pid", method=method, timeout=15)
+    assert answer.status == 503 and answer.header("Retry-After")
+    assert 0.9 < time.monotonic() - began < 5
 
 
 def ask_around(httpd, method, moments, statuses):

@@ -54,6 +54,7 @@ class Request:
 
 class Connection:
     count = 0
+    listener = None
 
     def __init__(self, sock):
         self.sock, self.data, self.served = sock, b"", 0
@@ -248,6 +249,13 @@ def quit_after(conn, request):
     note("left", conn=conn.number)
 
 
+def retire(conn, request):
+    """Takes no connection any more, but lives on."""
+    Connection.listener.shutdown(socket.SHUT_RDWR)
+    conn.respond(b"bye", "200 OK", "Connection: close")
+    conn.sock.close()
+
+
 def websocket(conn, request):
     """Says hello unless it is to be quiet, then what it hears unless it is deaf; "bye"
     makes it close. Frames are not looked into."""
@@ -270,7 +278,7 @@ def websocket(conn, request):
 
 
 ROUTES = {f.__name__: f for f in (answer, pid, digest, big, echo, hold, swallow, endless,
-                                  die, quit_after, websocket)}
+                                  die, quit_after, retire, websocket)}
 
 
 def idle_too_long(conn):
@@ -315,9 +323,12 @@ def main():
     gate = os.environ.get("RAW_START_GATE")
     while gate and not os.path.exists(os.path.join("gates", gate)):
         time.sleep(0.002)
-    listener = listen()
+    listener = Connection.listener = listen()
     while True:
-        sock = listener.accept()[0]
+        try:
+            sock = listener.accept()[0]
+        except OSError:
+            threading.Event().wait()
         threading.Thread(target=serve, args=[Connection(sock)], daemon=True).start()
 
 
