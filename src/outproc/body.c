@@ -42,12 +42,13 @@ static void choose_framing(ac_body_t *body)
                 && !apr_table_get(r->headers_in, "Transfer-Encoding");
 
     body->tunnel = is_stream_tunnel(r);
+    body->filtered = r->input_filters != r->proto_input_filters;
     if (body->tunnel || !has_body(r)) {
         /* "Content-Length: 0" tells the app that a POST is complete. */
         body->framing = known && n == 0 && !r->main ? AC_BODY_LENGTH : AC_BODY_NONE;
         body->complete = 1;
     }
-    else if (known && r->input_filters == r->proto_input_filters) {
+    else if (known && !body->filtered) {
         body->framing = AC_BODY_LENGTH;
         body->length = n;
     }

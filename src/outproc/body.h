@@ -28,6 +28,7 @@ typedef struct ac_body_t {
     apr_int64_t limit;          /* -1: none */
     apr_int64_t received;       /* from the client */
     int tunnel;                 /* an HTTP/2 stream that asks for a WebSocket */
+    int filtered;               /* by other modules, which may change the head too */
     int held;                   /* until the app says 100 Continue */
     int blocking;
     int complete;               /* the client sent all of it */

@@ -89,13 +89,14 @@ static const char *client_cert(request_rec *r)
  * httpd chose the virtual host by it. RFC 9112 3.2.2. */
 static const char *authority(request_rec *r)
 {
-    if (!r->parsed_uri.hostname) {
-        return NULL;
+    const char *host = r->parsed_uri.hostname;
+
+    /* An IPv6 address comes without its brackets. */
+    if (host && strchr(host, ':')) {
+        host = apr_pstrcat(r->pool, "[", host, "]", NULL);
     }
-    return r->parsed_uri.port_str
-           ? apr_pstrcat(r->pool, r->parsed_uri.hostname, ":", r->parsed_uri.port_str,
-                         NULL)
-           : r->parsed_uri.hostname;
+    return host && r->parsed_uri.port_str
+           ? apr_pstrcat(r->pool, host, ":", r->parsed_uri.port_str, NULL) : host;
 }
 
 static const apr_table_t *client_fields(request_rec *r)

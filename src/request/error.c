@@ -6,6 +6,7 @@
 #include "http_connection.h"
 #include "http_log.h"
 #include "http_protocol.h"
+#include "util_filter.h"
 #include "apr_strings.h"
 #include "base/clock.h"
 #include "outproc/respond.h"
@@ -157,6 +158,15 @@ int ac_error_exchange(ac_exchange_t *x, const ac_mount_t *mount,
     page.detail = apr_pstrcat(r->pool, "The app did not answer as it should: ",
                               describe(x), ".", NULL);
     return send_page(r, &page, x->body->complete);
+}
+
+int ac_error_filtered(request_rec *r, const ac_mount_t *mount)
+{
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "app %s: an output filter did not take "
+                  "its response", mount->spec->name);
+    /* Whatever the client got may be less than was announced. */
+    r->connection->keepalive = AP_CONN_CLOSE;
+    return AP_FILTER_ERROR;
 }
 
 int ac_error_client_gone(request_rec *r)

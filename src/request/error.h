@@ -32,6 +32,9 @@ int ac_error_start(request_rec *r, const ac_mount_t *mount, const ac_board_app_t
 int ac_error_exchange(ac_exchange_t *x, const ac_mount_t *mount,
                       const ac_board_proc_t *proc);
 
+/* An output filter of httpd refused the response, and may have answered itself. */
+int ac_error_filtered(request_rec *r, const ac_mount_t *mount);
+
 /* The client left: nothing to answer. */
 int ac_error_client_gone(request_rec *r);
 

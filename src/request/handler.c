@@ -144,18 +144,25 @@ static int choose_process(serve_t *s)
            && !s->proc.draining;
 }
 
-static void count_in(serve_t *s)
-{
-    ac_rows_proc_take(s->child->rows, s->child->row, s->proc_index);
-    s->counted = 1;
-}
-
 static void count_out(serve_t *s)
 {
     if (s->counted) {
         s->counted = 0;
         ac_rows_proc_put(s->child->rows, s->child->row, s->proc_index);
     }
+}
+
+/* The manager ends a process that drains as soon as nobody is counted on it, so who
+ * counts looks once more: either that one sees us, or we see that it drains. */
+static int count_in(serve_t *s)
+{
+    ac_rows_proc_take(s->child->rows, s->child->row, s->proc_index);
+    s->counted = 1;
+    if (ac_board_proc_current(s->child->board, s->proc_index, s->proc.generation)) {
+        return 1;
+    }
+    count_out(s);
+    return 0;
 }
 
 /* A request that may not be repeated takes no connection the app may be closing
@@ -221,8 +228,7 @@ static int obtain(serve_t *s, ac_appconn_t **pconn, int fresh)
         if (rv != DONE) {
             return rv;
         }
-        if (choose_process(s)) {
-            count_in(s);
+        if (choose_process(s) && count_in(s)) {
             status = connect_to(s, pconn, fresh);
             if (status == APR_SUCCESS) {
                 ac_wait_end(&s->wait);
@@ -249,6 +255,10 @@ static int prepare_body(serve_t *s)
     s->body = ac_body_create(s->r, s->app.facts.max_content_length, &status);
     if (!s->body) {
         return status;
+    }
+    if (s->body->filtered && size <= 0) {
+        /* A filter that expands the body says so in the head with its first byte. */
+        size = 1;
     }
     if (size > 0 && ac_body_buffer(s->body, (apr_size_t)size) != APR_SUCCESS) {
         return s->body->http_status;
@@ -329,6 +339,9 @@ static int finish(serve_t *s)
 
     if (x->outcome == AC_OUTCOME_CLIENT_GONE) {
         return ac_error_client_gone(s->r);
+    }
+    if (x->outcome == AC_OUTCOME_FILTERED) {
+        return ac_error_filtered(s->r, s->mount);
     }
     if (x->outcome != AC_OUTCOME_DONE) {
         return ac_error_exchange(x, s->mount, &s->proc);

@@ -247,8 +247,7 @@ int ac_board_proc(const ac_board_t *board, unsigned index, uint64_t id,
 int ac_board_proc_current(const ac_board_t *board, unsigned index, uint32_t generation)
 {
     return index < AC_BOARD_PROCS
-           && atomic_load_explicit(&board->procs[index].current, memory_order_acquire)
-              == (CURRENT | generation);
+           && atomic_load(&board->procs[index].current) == (CURRENT | generation);
 }
 
 apr_time_t ac_board_alive(const ac_board_t *board)
@@ -326,8 +325,9 @@ void ac_board_put_proc(ac_board_t *board, unsigned index, const ac_board_proc_t 
     uint64_t current = proc->app_id && !proc->draining ? CURRENT | proc->generation : 0;
 
     entry->taken = 1;
-    /* Whoever learns of the entry through its words finds it current. */
-    atomic_store_explicit(&entry->current, current, memory_order_release);
+    /* Whoever learns of the entry through its words finds it current; and whoever
+     * finds it current was counted before the manager looks who is. */
+    atomic_store(&entry->current, current);
     entry_write(&entry->seq, entry->words, proc, sizeof(*proc));
 }
 

@@ -109,7 +109,7 @@ int ac_board_app(const ac_board_t *board, int index, uint64_t id, ac_board_app_t
 int ac_board_proc(const ac_board_t *board, unsigned index, uint64_t id,
                   ac_board_proc_t *pproc);
 /* 1 iff process `index` is still generation `generation` and not draining:
- * one acquire load, for pooled connections. */
+ * one load, for pooled connections and for who was just counted in the rows. */
 int ac_board_proc_current(const ac_board_t *board, unsigned index, uint32_t generation);
 /* Time of the manager's last sign of life, ac_clock_now() scale. */
 apr_time_t ac_board_alive(const ac_board_t *board);
