@@ -64,7 +64,7 @@ def two(httpd):
 
 
 def fresh(httpd, name):
-    httpd.allow(f"app {name}: ", f"app {name}, process")
+    httpd.allow(f"app {name}: ", f"app {name}, process", "MaxRequestWorkers")
     app = httpd.made[name]
     wait_for(lambda: httpd.get(f"/{name}/pid").status == 200, 20)
     return app
@@ -74,10 +74,10 @@ def pids(httpd, app):
     return httpd.app_processes(app.folder)
 
 
-def kill_under_load(httpd, app, load):
+def kill_under_load(httpd, app, load, kills=KILLS):
     """A request is repeated once, so nobody is to meet two kills."""
     killed = set()
-    for _ in range(KILLS):
+    for _ in range(kills):
         load.wait_round()
         pid = max(pids(httpd, app), default=0)
         assert pid and pid not in killed
@@ -101,8 +101,9 @@ def test_gets_survive_kills(one, httpd):
 
 def test_posts_are_never_done_twice(one, httpd):
     one.forget()
-    with NamedRequests(httpd.port, f"/{one.name}/pid", CLIENTS, "POST", b"x" * 100) as load:
-        kill_under_load(httpd, one, load)
+    with NamedRequests(httpd.port, f"/{one.name}/pid", CLIENTS, "POST",
+                       b"x" * 100) as load:
+        kill_under_load(httpd, one, load, 3)
     load.check(200, 502)
     seen = seen_ids(one, "POST")
     assert [n for n, count in seen.items() if count > 1] == []
@@ -111,7 +112,7 @@ def test_posts_are_never_done_twice(one, httpd):
 
 def test_gets_survive_kills_of_one_of_two(two, httpd):
     with NamedRequests(httpd.port, "/two/pid", CLIENTS // 2) as load:
-        kill_under_load(httpd, two, load)
+        kill_under_load(httpd, two, load, 3)
     load.check(200)
     wait_for(lambda: len(pids(httpd, two)) == 2, 20, "two processes again")
 
