@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 #include <apr_portable.h>
 #include <apr_thread_proc.h>
@@ -51,11 +50,13 @@ static int keeper_lives(ac_parent_state_t *state)
     return state->keeper != 0;
 }
 
-static void nap(apr_interval_time_t time)
+/* Ends early with the other end of the link, which goes with httpd's parent: the
+ * sockets that httpd listens to are open here until the keeper begins. */
+static void nap(int link, apr_interval_time_t time)
 {
-    struct timespec ts = { time / APR_USEC_PER_SEC, time % APR_USEC_PER_SEC * 1000 };
+    struct pollfd pfd = { .fd = link };
 
-    nanosleep(&ts, NULL);
+    poll(&pfd, 1, (int)apr_time_as_msec(time));
 }
 
 static int main_log_fd(const server_rec *s)
@@ -81,7 +82,8 @@ become_keeper(const ac_parent_state_t *state, const server_rec *s, int control,
         .parent = parent
     };
 
-    nap(ac_backoff_delay((unsigned)state->failures, (uint32_t)getpid() * 2654435761u));
+    nap(control,
+        ac_backoff_delay((unsigned)state->failures, (uint32_t)getpid() * 2654435761u));
     ac_keeper_main(&args);
 }
 

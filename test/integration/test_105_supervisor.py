@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import threading
+import time
 
 import pytest
 
@@ -374,6 +375,21 @@ def test_grandchildren_end_with_the_app(httpd, how):
         reload(httpd, usual(httpd))
     wait_for(lambda: not any(map(processes.alive, family)), 10,
              f"the end of the app's processes {family}")
+
+
+def test_stop_does_not_wait_for_a_keeper_that_starts_late(httpd):
+    """One that ended often is started later and later; httpd's end is not delayed
+    by that, and the port that the late one inherited is free then."""
+    httpd.allow(r"keeper.*ended after \d+ s; starting another")
+    for n in range(1, 7):
+        kill(wait_for(httpd.keeper, 15, "a keeper"))
+        wait_for(lambda: httpd.recent_log().count("starting another") == n)
+    begin = time.monotonic()
+    httpd.stop()
+    assert time.monotonic() - begin < 2
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind(("127.0.0.1", httpd.port))
 
 
 def test_stop_waits_for_apps(httpd):
