@@ -269,15 +269,17 @@ static apr_status_t start(ac_keeper_t *k, ac_kproc_t *proc, const ac_spawn_reque
     proc->err = err[0];
     ac_kwatch_init(&proc->status, proc, on_status);
     ac_kwatch_init(&proc->pidfd, proc, on_exit_of);
-    rv = ac_kwatch_pid(k, &proc->pidfd, pid);
+    rv = ac_kwatch_set(k, &proc->status, status, EPOLLIN);
     if (rv == APR_SUCCESS) {
-        rv = ac_kwatch_set(k, &proc->status, status, EPOLLIN);
+        rv = ac_kwatch_pid(k, &proc->pidfd, pid);
     }
     if (rv != APR_SUCCESS) {
         /* Unwatched it would be lost: it ends here and now. */
         kill(pid, SIGKILL);
         waitpid(pid, NULL, 0);
         proc->is.pid = 0;
+        ac_kwatch_close(k, &proc->status);
+        ac_kproc_close_output(proc);
     }
     return rv;
 }
