@@ -180,6 +180,8 @@ int ac_identity_take(const ac_identity_t *id, ac_result_t *res)
     if (id->drop && (setuid(0) == 0 || setgid(0) == 0)) {
         return refuse(res, APR_EGENERAL, "user %s could become root again", id->user);
     }
+    /* A service manager may have given some to an ordinary user's httpd. */
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     if (prctl(PR_SET_DUMPABLE, 0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
         return refuse(res, errno, "cannot give up privileges as user %s", id->user);
     }
@@ -235,6 +237,7 @@ const char *ac_identity_home(const ac_identity_t *id, const ac_keeper_app_t *app
 {
     char *name, *at;
     const char *path;
+    mode_t mask;
 
     if (is_writable_home(id->home, id->uid)) {
         return apr_pstrdup(p, id->home);
@@ -248,7 +251,10 @@ const char *ac_identity_home(const ac_identity_t *id, const ac_keeper_app_t *app
             *at = '_';
         }
     }
+    /* Users must get through to theirs, whatever httpd's umask. */
+    mask = umask(0);
     mkdir(app->state_dir, 0711);
+    umask(mask);
     path = apr_pstrcat(p, app->state_dir, "/", name, NULL);
     return make_home(path, id) ? path : NULL;
 }

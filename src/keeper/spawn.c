@@ -211,6 +211,8 @@ static void child(const ac_spawn_t *what, int status_fd)
         _exit(125);
     }
     if (become(what, &res)) {
+        /* Name services may have left some of theirs. */
+        close_range(STATUS_FD + 1, ~0u, 0);
         complete_listen_pid(what->env);
         ac_spawn_reset_signals();
         fail(&res, run(what->argv, what->env), "cannot run", what->argv[0]);
