@@ -351,6 +351,7 @@ static ac_config_known_t *make_app(ac_config_pass_t *pass, server_rec *s,
     spec->default_user = conf->default_user ? conf->default_user
                                             : pass->table->globals.server_user;
     spec->state_dir = pass->table->globals.state_dir;
+    spec->companions = pass->table->globals.companions;
     spec->set = effective_settings(pass, mount, app);
     known->spec = spec;
     known->first = mount;

@@ -8,6 +8,8 @@
 
 #include "conf/config.h"
 
+#include <dlfcn.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -22,6 +24,7 @@ APLOG_USE_MODULE(appcore);
 
 #define DEFAULT_RUNTIME_DIR "appcore"
 #define DEFAULT_STATE_DIR "/var/lib/appcore"
+#define COMPANIONS "appcore"
 /* sun_path has room for 107 characters, and below the runtime directory an app
  * makes "/p/" 16 digits "." 2 "." 10 "/app.sock". */
 #define RUNTIME_DIR_MAX 62
@@ -144,6 +147,19 @@ static void check_runtime_dir(ac_config_pass_t *pass, const char *dir, int is_de
     }
 }
 
+/* The folder "appcore" beside this module, wherever that was loaded from. */
+static const char *find_companions(apr_pool_t *p)
+{
+    static const char here;
+    char real[PATH_MAX];
+    Dl_info info;
+
+    if (!dladdr(&here, &info) || !info.dli_fname || !realpath(info.dli_fname, real)) {
+        return NULL;
+    }
+    return apr_pstrcat(p, ap_make_dirstr_parent(p, real), COMPANIONS, NULL);
+}
+
 static void fill_globals(ac_config_pass_t *pass)
 {
     const ac_config_t *conf = ac_config_of(pass->main);
@@ -155,6 +171,7 @@ static void fill_globals(ac_config_pass_t *pass)
         ? conf->runtime_dir : ap_runtime_dir_relative(pass->p, DEFAULT_RUNTIME_DIR);
     check_runtime_dir(pass, globals->runtime_dir, !conf->runtime_dir);
     globals->state_dir = conf->state_dir ? conf->state_dir : DEFAULT_STATE_DIR;
+    globals->companions = find_companions(pass->p);
     globals->server_user = as_root ? ap_unixd_config.user_name : NULL;
     globals->server_uid = as_root ? ap_unixd_config.user_id : geteuid();
     globals->server_gid = as_root ? ap_unixd_config.group_id : getegid();

@@ -40,7 +40,8 @@ void ac_look_start(ac_home_t *home)
 {
     ac_manager_t *m = home->m;
     ac_look_request_t req = { home->spec->folder, home->spec->prefix, home->spec->name,
-                              without_secrets(home->spec->set, m->ptemp) };
+                              without_secrets(home->spec->set, m->ptemp),
+                              home->spec->companions };
     ac_wire_writer_t bytes, w;
 
     ac_look_cancel(home);

@@ -106,7 +106,7 @@ static int run_node(ac_look_t *look, const char *script)
     ac_look_arg(look, script);
     ac_look_found(look, "package.json with %s: %s %s (%s)", script, node, script,
                   ac_kind_name(AC_KIND_NODE));
-    return ac_look_reach(look, ac_look_reach_of(AC_KIND_NODE));
+    return ac_look_reach(look, ac_look_reach_of(look, AC_KIND_NODE));
 }
 
 int ac_detect_package_json(ac_look_t *look)

@@ -250,7 +250,7 @@ static int finish(ac_look_t *look, const target_t *target, const apr_array_heade
     }
     ac_look_found(look, "%s: %s (%s)", source, ac_argv_join(look->launch->argv, look->p),
                   ac_kind_name(look->launch->kind));
-    return ac_look_reach(look, ac_look_reach_of(look->launch->kind));
+    return ac_look_reach(look, ac_look_reach_of(look, look->launch->kind));
 }
 
 static int from_directive(ac_look_t *look)

@@ -144,20 +144,6 @@ ac_kind_e ac_look_kind_of(const ac_look_t *look, const char *program)
     return *base && has_dotnet_files(look, base) ? AC_KIND_DOTNET : AC_KIND_PROGRAM;
 }
 
-unsigned ac_look_reach_of(ac_kind_e kind)
-{
-    switch (kind) {
-    case AC_KIND_DOTNET:
-    case AC_KIND_NODE:
-        return AC_REACH_PORT;
-    case AC_KIND_WSGI:
-        /* gunicorn takes LISTEN_FDS; a PORT beside it would open a second door. */
-        return AC_REACH_FD;
-    default:
-        return AC_REACH_FD | AC_REACH_PORT;
-    }
-}
-
 /* Folders in which a package manager puts programs for this app alone. */
 static void extend_path(ac_look_t *look)
 {
@@ -252,6 +238,6 @@ int ac_look_command(ac_look_t *look, const char *source, const char *text)
         return 1;
     }
     /* LISTEN_PID is that of the shell, where one stays in between. */
-    reach = cmd->shell && !cmd->execs ? AC_REACH_PORT : ac_look_reach_of(kind);
+    reach = cmd->shell && !cmd->execs ? AC_REACH_PORT : ac_look_reach_of(look, kind);
     return ac_look_reach(look, reach_of_text(text, reach));
 }

@@ -11,10 +11,12 @@
 #include <string.h>
 #include <strings.h>
 #include <apr_strings.h>
+#include "spec/companion.h"
 #include "spec/launch.h"
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define HOSTING_STARTUP "ASPNETCORE_HOSTINGSTARTUPASSEMBLIES"
+#define NODE_OPTIONS "NODE_OPTIONS"
 #define IIS_INTEGRATION "Microsoft.AspNetCore.Server.IISIntegration"
 
 typedef struct process_t {
@@ -206,6 +208,29 @@ static void add_hosting_startup(process_t *proc)
     }
 }
 
+/* In front of what the app wants of node, once that is known. */
+static void add_preload(process_t *proc)
+{
+    const char *path = ac_companion_path(proc->spec->companions, AC_KIND_NODE, proc->p);
+    const char *options = ac_env_get(proc->env, NODE_OPTIONS);
+
+    if (path) {
+        ac_env_set(proc->env, NODE_OPTIONS,
+                   apr_pstrcat(proc->p, "--require=\"", path, "\"",
+                               options && *options ? " " : "", options, NULL));
+    }
+}
+
+static void add_companion(process_t *proc)
+{
+    if (!proc->launch->companion || !(proc->inst->reach & AC_REACH_FD)) {
+        return;
+    }
+    if (proc->launch->kind == AC_KIND_NODE) {
+        add_preload(proc);
+    }
+}
+
 static const char **as_strings(const process_t *proc)
 {
     const apr_array_header_t *env = proc->env;
@@ -237,5 +262,6 @@ const char **ac_launch_env(const ac_spec_t *spec, const ac_launch_t *launch,
     if (launch->kind == AC_KIND_DOTNET) {
         add_hosting_startup(&proc);
     }
+    add_companion(&proc);
     return as_strings(&proc);
 }

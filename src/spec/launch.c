@@ -53,6 +53,7 @@ void ac_launch_put(ac_wire_writer_t *w, const ac_launch_t *launch)
     ac_wire_put_u8(w, (uint8_t)launch->kind);
     ac_wire_put_u8(w, (uint8_t)launch->reach);
     ac_wire_put_u32(w, launch->port);
+    ac_wire_put_u8(w, launch->companion);
     ac_wire_put_str(w, launch->found);
     ac_wire_put_str(w, launch->folder);
     put_strings(w, launch->argv);
@@ -148,6 +149,7 @@ ac_launch_t *ac_launch_get(ac_wire_reader_t *r, apr_pool_t *p)
     launch->kind = (ac_kind_e)ac_wire_get_u8(r);
     launch->reach = ac_wire_get_u8(r);
     launch->port = ac_wire_get_u32(r);
+    launch->companion = ac_wire_get_u8(r);
     launch->found = ac_wire_get_str(r, p);
     launch->folder = ac_wire_get_str(r, p);
     launch->argv = get_strings(r, AC_LAUNCH_ARGS_MAX, p);

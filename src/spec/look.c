@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <apr_lib.h>
 #include <apr_strings.h>
+#include "spec/companion.h"
 #include "spec/detect.h"
 #include "spec/env.h"
 #include "spec/look_as.h"
@@ -45,6 +46,7 @@ void ac_look_request_put(ac_wire_writer_t *w, const ac_look_request_t *req)
     ac_wire_put_str(w, req->prefix);
     ac_wire_put_str(w, req->name);
     ac_settings_put(w, &set);
+    ac_wire_put_str(w, req->companions);
 }
 
 ac_look_request_t *ac_look_request_get(ac_wire_reader_t *r, apr_pool_t *p)
@@ -55,6 +57,7 @@ ac_look_request_t *ac_look_request_get(ac_wire_reader_t *r, apr_pool_t *p)
     req->prefix = ac_wire_get_str(r, p);
     req->name = ac_wire_get_str(r, p);
     req->set = ac_settings_get(r, p);
+    req->companions = ac_wire_get_str(r, p);
     if (!req->folder || *req->folder != '/' || !req->prefix || !req->name) {
         r->status = APR_EINVAL;
     }
@@ -190,6 +193,27 @@ static int read_explicit_port(ac_look_t *look)
     return 1;
 }
 
+static int has_companion(const ac_look_t *look, ac_kind_e kind)
+{
+    return ac_companion_is_usable(look->req->companions, kind, look->p);
+}
+
+unsigned ac_look_reach_of(const ac_look_t *look, ac_kind_e kind)
+{
+    switch (kind) {
+    case AC_KIND_DOTNET:
+        return AC_REACH_PORT;
+    case AC_KIND_NODE:
+        /* What the companion does not understand still finds its port. */
+        return AC_REACH_PORT | (has_companion(look, kind) ? AC_REACH_FD : 0);
+    case AC_KIND_WSGI:
+        /* gunicorn takes LISTEN_FDS; a PORT beside it would open a second door. */
+        return AC_REACH_FD;
+    default:
+        return AC_REACH_FD | AC_REACH_PORT;
+    }
+}
+
 int ac_look_reach(ac_look_t *look, unsigned reach)
 {
     ac_launch_t *launch = look->launch;
@@ -203,6 +227,8 @@ int ac_look_reach(ac_look_t *look, unsigned reach)
         return 1;
     }
     launch->reach = asked ? asked : ac_look_wants_port(look) ? AC_REACH_PORT : reach;
+    launch->companion = !asked && (launch->reach & AC_REACH_FD)
+                        && has_companion(look, launch->kind);
     return 1;
 }
 

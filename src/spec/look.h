@@ -23,6 +23,7 @@ typedef struct ac_look_request_t {
     const char *prefix;
     const char *name;
     const ac_settings_t *set;   /* environment without secrets */
+    const char *companions;     /* as in ac_spec_t */
 } ac_look_request_t;
 
 void ac_look_request_put(ac_wire_writer_t *w, const ac_look_request_t *req);

@@ -19,6 +19,7 @@ static void put_described(ac_wire_writer_t *w, const ac_spec_t *spec)
     ac_wire_put_u32(w, spec->https_port);
     ac_wire_put_str(w, spec->default_user);
     ac_wire_put_str(w, spec->state_dir);
+    ac_wire_put_str(w, spec->companions);
     ac_settings_put(w, spec->set);
 }
 
@@ -54,6 +55,7 @@ static void put_globals(ac_wire_writer_t *w, const ac_globals_t *g)
 {
     ac_wire_put_str(w, g->runtime_dir);
     ac_wire_put_str(w, g->state_dir);
+    ac_wire_put_str(w, g->companions);
     ac_wire_put_str(w, g->server_user);
     ac_wire_put_u32(w, g->server_uid);
     ac_wire_put_u32(w, g->server_gid);
@@ -80,6 +82,7 @@ static void get_globals(ac_wire_reader_t *r, ac_globals_t *g, apr_pool_t *p)
 {
     g->runtime_dir = ac_wire_get_str(r, p);
     g->state_dir = ac_wire_get_str(r, p);
+    g->companions = ac_wire_get_str(r, p);
     g->server_user = ac_wire_get_str(r, p);
     g->server_uid = ac_wire_get_u32(r);
     g->server_gid = ac_wire_get_u32(r);
@@ -126,6 +129,7 @@ static ac_spec_t *get_spec(ac_wire_reader_t *r, apr_pool_t *p)
     spec->https_port = ac_wire_get_u32(r);
     spec->default_user = ac_wire_get_str(r, p);
     spec->state_dir = ac_wire_get_str(r, p);
+    spec->companions = ac_wire_get_str(r, p);
     spec->set = ac_settings_get(r, p);
     spec->log_index = ac_wire_get_u32(r);
     get_digest(r, spec);

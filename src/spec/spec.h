@@ -39,6 +39,7 @@ typedef struct ac_spec_t {
     uint32_t log_index;         /* which handed-over error log is its own */
     const char *default_user;   /* AppCoreDefaultUser or httpd's User */
     const char *state_dir;      /* AppCoreStateDir */
+    const char *companions;     /* folder of spec/companion.h; NULL unknown */
     const ac_settings_t *set;   /* merged: default < server < vhost < app */
 } ac_spec_t;
 
@@ -46,6 +47,7 @@ typedef struct ac_spec_t {
 typedef struct ac_globals_t {
     const char *runtime_dir;    /* absolute */
     const char *state_dir;
+    const char *companions;     /* folder beside the module; NULL unknown */
     const char *server_user;    /* httpd's User; NULL when not started as root */
     uint32_t server_uid;        /* of httpd's User and Group */
     uint32_t server_gid;

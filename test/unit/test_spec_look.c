@@ -43,7 +43,8 @@ END_TEST
 
 START_TEST(missing_folder_is_a_fault)
 {
-    ac_look_request_t req = { "/nonexistent/app", "", "app", ac_settings_create(p) };
+    ac_look_request_t req = { "/nonexistent/app", "", "app", ac_settings_create(p),
+                              NULL };
 
     ck_fault(ac_look(&req, p), AC_FAULT_CONFIG, "/nonexistent/app");
 }

@@ -364,7 +364,8 @@ END_TEST
 
 START_TEST(look_request_has_no_secrets)
 {
-    ac_look_request_t req = { "/srv/shop", "/shop", "shop", some_settings() };
+    ac_look_request_t req = { "/srv/shop", "/shop", "shop", some_settings(),
+                              "/usr/lib/x" };
     ac_settings_t *set = some_settings();
     ac_wire_writer_t w = writer();
     ac_wire_reader_t r;
@@ -377,6 +378,7 @@ START_TEST(look_request_has_no_secrets)
     got = ac_look_request_get(&r, p);
     ck_assert_int_eq(ac_wire_reader_end(&r), APR_SUCCESS);
     ck_assert_str_eq(got->folder, "/srv/shop");
+    ck_assert_str_eq(got->companions, "/usr/lib/x");
     ck_assert_ptr_null(ac_settings_env(got->set, "NAME"));
     ck_assert_ptr_nonnull(ac_settings_env(got->set, "OPEN"));
     ck_assert_ptr_null(memmem(w.data, w.len, "value", 5));
