@@ -455,6 +455,11 @@ ac_sup_proc_t *ac_sup_adopt(ac_sup_t *sup, uint64_t app_id, const ac_sup_note_t 
     if (sup->next_tag <= note->tag) {
         sup->next_tag = note->tag + 1;
     }
+    /* That many may come from a web.config, which only the next look reads. */
+    if (note->state == AC_PROC_READY && !is_stale(proc)
+        && note->slot >= app->conf.processes) {
+        app->conf.processes = note->slot + 1;
+    }
     adopt_state(proc, note);
     return proc;
 }

@@ -375,6 +375,28 @@ START_TEST(test_adopt_two_of_one_slot)
 }
 END_TEST
 
+/* The configuration knows of one process, web.config asked for more. */
+START_TEST(test_adopt_more_than_configured)
+{
+    ac_sup_note_t first = note(AC_PROC_READY, 1), third = note(AC_PROC_READY, 1);
+    ac_result_t ok = AC_RESULT_OK;
+
+    third.tag = 502;
+    third.generation = 11;
+    third.slot = 2;
+    ac_sup_config_begin(sup);
+    ac_sup_configure(sup, APP, app()->digest, &conf);
+    ac_sup_adopt(sup, APP, &first);
+    ac_sup_adopt(sup, APP, &third);
+    ac_sup_config_end(sup);
+    ck_assert_int_eq(proc(11)->is.state, AC_PROC_READY);
+    ck_done("look");
+    conf.processes = 2;
+    ac_sup_looked(app(), &ok, &conf);
+    ck_assert_int_eq(proc(11)->is.state, AC_PROC_DRAIN);
+}
+END_TEST
+
 START_TEST(test_adopt_refuses_nonsense)
 {
     ac_sup_note_t is = note(AC_PROC_READY, 1);
@@ -508,6 +530,7 @@ TCase *reload_case(void)
     tcase_add_test(tc, test_adopt_drain_and_term);
     tcase_add_test(tc, test_adopt_of_a_removed_app);
     tcase_add_test(tc, test_adopt_two_of_one_slot);
+    tcase_add_test(tc, test_adopt_more_than_configured);
     tcase_add_test(tc, test_adopt_refuses_nonsense);
     tcase_add_loop_test(tc, test_random_events_always_come_to_an_end, 0, 200);
     return tc;
