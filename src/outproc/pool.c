@@ -125,7 +125,7 @@ void ac_pool_put(ac_pool_t *pool, ac_appconn_t **pconn, apr_time_t now)
 
 unsigned ac_pool_sweep(ac_pool_t *pool, const ac_board_t *board, apr_time_t now)
 {
-    unsigned i, closed = 0;
+    unsigned i, kept = 0;
 
     for (i = 0; i < pool->capacity; i++) {
         ac_appconn_t *conn;
@@ -137,13 +137,14 @@ unsigned ac_pool_sweep(ac_pool_t *pool, const ac_board_t *board, apr_time_t now)
         if (!conn) {
             continue;
         }
-        if (!expired(conn, now)
+        if (!expired(conn, now) && silent(conn)
             && ac_board_proc_current(board, conn->proc, conn->generation)
             && place(pool, i, conn)) {
-            continue;
+            kept++;
         }
-        ac_appconn_close(&conn);
-        closed++;
+        else {
+            ac_appconn_close(&conn);
+        }
     }
-    return closed;
+    return kept;
 }

@@ -49,8 +49,8 @@ ac_appconn_t *ac_pool_take(ac_pool_t *pool, unsigned proc, uint32_t generation,
                            int careful, apr_time_t now);
 /* Gives *pconn back and clears it; closes it when the pool is full. */
 void ac_pool_put(ac_pool_t *pool, ac_appconn_t **pconn, apr_time_t now);
-/* Closes what idled too long or leads to an instance that takes no requests any
- * more; the number closed. */
+/* Closes what idled too long, was closed by the app or leads to an instance that
+ * takes no requests any more; the number of connections that stay. */
 unsigned ac_pool_sweep(ac_pool_t *pool, const ac_board_t *board, apr_time_t now);
 
 /* Opens a connection to the process of that board entry. APR_SUCCESS with

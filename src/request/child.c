@@ -116,9 +116,10 @@ ac_pool_t *ac_child_pool(const ac_mount_t *mount, unsigned slot)
     return mine;
 }
 
-void ac_child_sweep(void)
+unsigned ac_child_sweep(void)
 {
     apr_time_t now = ac_clock_now();
+    unsigned kept = 0;
     int i, slot;
 
     for (i = 0; i < child.n_apps; i++) {
@@ -128,10 +129,11 @@ void ac_child_sweep(void)
             ac_pool_t *pool = atomic_load(&slots[slot]);
 
             if (pool) {
-                ac_pool_sweep(pool, child.board, now);
+                kept += ac_pool_sweep(pool, child.board, now);
             }
         }
     }
+    return kept;
 }
 
 /* The value of a directive of another module that nobody can be asked for. */

@@ -54,8 +54,9 @@ ac_child_t *ac_child(void);
 int ac_child_app(const ac_mount_t *mount, ac_board_app_t *papp);
 /* The app's connections to a slot; NULL only when memory ran out. */
 ac_pool_t *ac_child_pool(const ac_mount_t *mount, unsigned slot);
-/* Closes idle connections that lead nowhere any more, of all apps. */
-void ac_child_sweep(void);
+/* Closes idle connections that lead nowhere any more, of all apps; the number of
+ * those that stay. */
+unsigned ac_child_sweep(void);
 
 /* Tells the manager that a request waits for this app. APR_EAGAIN when too many
  * others do the same at this moment. */

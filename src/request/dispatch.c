@@ -18,12 +18,15 @@
 
 APLOG_USE_MODULE(appcore);
 
+#define SWEEP_MS 5000
+
 static struct {
     pthread_mutex_t mutex;
     APR_RING_HEAD(waiters_t, ac_waiter_t) waiters;
     pthread_t thread;
     _Atomic int running;
     _Atomic int stop;
+    _Atomic int resting;        /* nothing idles: until told, nobody sweeps */
     server_rec *server;
 } dispatch = { .mutex = PTHREAD_MUTEX_INITIALIZER };
 
@@ -52,23 +55,36 @@ static void wake_waiters(void)
     pthread_mutex_unlock(&dispatch.mutex);
 }
 
+/* How long to sleep after it, in milliseconds, -1 for good. Whoever puts a connection
+ * back after the sweep went by finds that the thread rests, and wakes it. */
+static int sweep(void)
+{
+    atomic_store(&dispatch.resting, 1);
+    if (ac_child_sweep() == 0) {
+        return -1;
+    }
+    atomic_store(&dispatch.resting, 0);
+    return SWEEP_MS;
+}
+
 /* The descriptor is shared with the manager and non-blocking on its account. */
 static void *run(void *unused)
 {
     int fd = ac_child()->event_fd;
+    int patience = SWEEP_MS;
 
     (void)unused;
     while (!atomic_load(&dispatch.stop)) {
         struct pollfd pfd = { .fd = fd, .events = POLLIN };
         eventfd_t n;
 
-        if (poll(&pfd, 1, -1) < 0 && errno != EINTR) {
+        if (poll(&pfd, 1, patience) < 0 && errno != EINTR) {
             break;
         }
         if (eventfd_read(fd, &n) == 0 && !atomic_load(&dispatch.stop)) {
             wake_waiters();
-            ac_child_sweep();
         }
+        patience = sweep();
     }
     return NULL;
 }
@@ -94,8 +110,13 @@ static void start(void)
 
 void ac_dispatch_ensure(void)
 {
-    if (atomic_load_explicit(&dispatch.running, memory_order_relaxed)
-        || ac_child()->event_fd < 0) {
+    if (atomic_load_explicit(&dispatch.running, memory_order_relaxed)) {
+        if (atomic_load(&dispatch.resting) && atomic_exchange(&dispatch.resting, 0)) {
+            eventfd_write(ac_child()->event_fd, 1);
+        }
+        return;
+    }
+    if (ac_child()->event_fd < 0) {
         return;
     }
     pthread_mutex_lock(&dispatch.mutex);
@@ -135,6 +156,7 @@ void ac_dispatch_init(apr_pool_t *pchild, server_rec *s)
     dispatch.server = s;
     atomic_store(&dispatch.stop, 0);
     atomic_store(&dispatch.running, 0);
+    atomic_store(&dispatch.resting, 0);
     apr_pool_cleanup_register(pchild, NULL, finish, apr_pool_cleanup_null);
 }
 

@@ -8,8 +8,10 @@
  *
  * The manager writes to the child's one eventfd; a thread of ours reads it,
  * wakes the waiters whose app changed on the board and closes pooled connections
- * that lead to nobody any more. The thread is made when the child first needs it,
- * sleeps in between, and is joined before the child's pool goes. */
+ * that lead to nobody any more or idled too long: an app that serves one
+ * connection at a time is blocked by every other that is kept open. The thread is
+ * made when the child first needs it, sleeps for good while no connection idles,
+ * and is joined before the child's pool goes. */
 
 #include "httpd.h"
 #include "apr_ring.h"
@@ -25,7 +27,8 @@ struct ac_waiter_t {
 };
 
 void ac_dispatch_init(apr_pool_t *pchild, server_rec *s);
-/* Starts the thread unless it runs. */
+/* A connection was put into a pool, or a request waits: starts the thread unless it
+ * runs, and lets it look after what idles. */
 void ac_dispatch_ensure(void);
 
 /* From now on changes against waiter->seen reach waiter->fd. */

@@ -156,6 +156,16 @@ def test_app_that_takes_no_connections(httpd, method):
     assert 0.9 < time.monotonic() - began < 5
 
 
+def test_idle_connection_is_closed_although_nobody_asks(quick, httpd):
+    """An app with one thread is free for the connection of another child again."""
+    for _ in range(2):
+        target, _ = quick.answer("HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1\r\n"
+                                 "Content-Length: 2\r\n\r\nok", "keep")
+        assert httpd.get(target).text == "ok"
+        conn = quick.events("request", target=target)[-1]["conn"]
+        quick.wait_event("closed", timeout=12, conn=conn)
+
+
 def ask_around(httpd, method, moments, statuses):
     """Requests on one client connection, each so long after the one before."""
     connection = http.client.HTTPConnection("127.0.0.1", httpd.port, timeout=30)

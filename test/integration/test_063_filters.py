@@ -102,9 +102,10 @@ def test_limit_request_body(raw, httpd):
 def test_body_of_a_head_request(raw, httpd):
     """Not for the app, and no request of its own."""
     with httpd.raw() as client:
-        client.send("HEAD /raw/pid HTTP/1.1\r\nHost: localhost\r\nContent-Length: 28\r\n\r\n"
-                    "GET /raw/smuggled HTTP/1.1\r\n"
-                    "GET /raw/pid HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        client.send("HEAD /raw/pid HTTP/1.1\r\nHost: localhost\r\n"
+                    "Content-Length: 28\r\n\r\nGET /raw/smuggled HTTP/1.1\r\n"
+                    "GET /raw/pid HTTP/1.1\r\nHost: localhost\r\n"
+                    "Connection: close\r\n\r\n")
         answer = client.receive()
     assert answer.count(b"HTTP/1.1 200 ") == 2
     assert len(raw.events("request")) == 2

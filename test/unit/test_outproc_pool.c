@@ -189,21 +189,49 @@ START_TEST(sweep_keeps_current_connections)
     ac_board_t *board;
     ac_appconn_t *conn;
     unsigned proc;
-    int stale;
+    int stale, current;
+
+    apr_pool_create(&p, NULL);
+    board = board_with(&proc, p);
+    conn = connection(GENERATION - 1);
+    conn->proc = proc;
+    stale = put(conn, 0);
+    conn = connection(GENERATION);
+    conn->proc = proc;
+    current = put(conn, 0);
+    ck_assert_uint_eq(ac_pool_sweep(pool, board, 1), 1);
+    ck_assert(!is_open(stale));
+    ck_assert_uint_eq(ac_pool_sweep(pool, board, 1), 1);
+    ac_board_clear_proc(board, proc);
+    ck_assert_uint_eq(ac_pool_sweep(pool, board, 1), 0);
+    ck_assert(!is_open(current));
+    apr_pool_destroy(p);
+}
+END_TEST
+
+START_TEST(sweep_closes_what_idled_too_long_or_was_left)
+{
+    apr_pool_t *p;
+    ac_board_t *board;
+    ac_appconn_t *conn;
+    unsigned proc;
+    int fd;
 
     apr_pool_create(&p, NULL);
     board = board_with(&proc, p);
     conn = connection(GENERATION);
     conn->proc = proc;
-    put(conn, 0);
-    conn = connection(GENERATION - 1);
+    fd = put(conn, 0);
+    ck_assert_uint_eq(ac_pool_sweep(pool, board, AC_POOL_IDLE_MAX), 1);
+    ck_assert_uint_eq(ac_pool_sweep(pool, board, AC_POOL_IDLE_MAX + 1), 0);
+    ck_assert(!is_open(fd));
+    conn = connection(GENERATION);
     conn->proc = proc;
-    stale = put(conn, 0);
-    ck_assert_uint_eq(ac_pool_sweep(pool, board, 1), 1);
-    ck_assert(!is_open(stale));
+    fd = put(conn, 0);
+    close(peer);
+    peer = -1;
     ck_assert_uint_eq(ac_pool_sweep(pool, board, 1), 0);
-    ac_board_clear_proc(board, proc);
-    ck_assert_uint_eq(ac_pool_sweep(pool, board, 1), 1);
+    ck_assert(!is_open(fd));
     apr_pool_destroy(p);
 }
 END_TEST
@@ -307,6 +335,7 @@ TCase *test_outproc_pool(void)
     tcase_add_test(tc, the_apps_own_timeout_counts);
     tcase_add_test(tc, nothing_idles_forever);
     tcase_add_test(tc, sweep_keeps_current_connections);
+    tcase_add_test(tc, sweep_closes_what_idled_too_long_or_was_left);
     tcase_add_test(tc, connecting_tells_missing_from_busy);
     tcase_add_test(tc, a_process_that_ended_is_gone);
     tcase_add_test(tc, a_port_is_connected_to_without_waiting);
