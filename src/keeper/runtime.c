@@ -30,10 +30,18 @@ typedef struct ledger_entry_t {
     uint64_t start_time;        /* in clock ticks since boot: tells pids apart */
 } ledger_entry_t;
 
-/* A folder that exists is taken over only from root, us or its right owner. */
+/* A folder that exists is taken over only from root, us or its right owner, and
+ * only if nobody else could write there: /tmp keeps its mode. */
+static int is_usable(const struct stat *st, uid_t owner)
+{
+    return (st->st_uid == geteuid() || st->st_uid == owner)
+           && !(st->st_mode & (S_IWGRP | S_IWOTH));
+}
+
 static apr_status_t open_dir(int *pfd, int at, const char *name, mode_t mode,
                              const uint32_t owner[2])
 {
+    apr_status_t rv = APR_SUCCESS;
     struct stat st;
     int fd;
 
@@ -44,11 +52,14 @@ static apr_status_t open_dir(int *pfd, int at, const char *name, mode_t mode,
     if (fd < 0) {
         return errno;
     }
-    if (fstat(fd, &st) < 0 || (st.st_uid != geteuid() && st.st_uid != owner[0])
-        || (geteuid() == 0 && fchown(fd, owner[0], owner[1]) < 0)
-        || fchmod(fd, mode) < 0) {
-        apr_status_t rv = st.st_uid == geteuid() ? errno : EPERM;
-
+    if (fstat(fd, &st) == 0 && !is_usable(&st, owner[0])) {
+        rv = EPERM;
+    }
+    else if ((geteuid() == 0 && fchown(fd, owner[0], owner[1]) < 0)
+             || fchmod(fd, mode) < 0) {
+        rv = errno;
+    }
+    if (rv != APR_SUCCESS) {
         close(fd);
         return rv;
     }

@@ -307,15 +307,10 @@ START_TEST(a_new_keeper_ends_what_a_killed_one_left)
 }
 END_TEST
 
-START_TEST(a_runtime_dir_of_somebody_else_is_refused)
+static void expect_refusal(void)
 {
     int status;
 
-    if (!is_root()) {
-        return;
-    }
-    ck_assert_int_eq(mkdir(h.runtime, 0755), 0);
-    ck_assert_int_eq(chown(h.runtime, OTHER_USER, OTHER_USER), 0);
     h.board = open("/dev/null", O_RDWR);
     h.rows = dup(h.board);
     h.wake = dup(h.board);
@@ -325,6 +320,28 @@ START_TEST(a_runtime_dir_of_somebody_else_is_refused)
     ck_assert_int_eq(waitpid(h.keeper, &status, 0), h.keeper);
     ck_assert_int_eq(status, 1 << 8);
     h.keeper = 0;
+}
+
+START_TEST(a_runtime_dir_of_somebody_else_is_refused)
+{
+    if (is_root()) {
+        ck_assert_int_eq(mkdir(h.runtime, 0755), 0);
+        ck_assert_int_eq(chown(h.runtime, OTHER_USER, OTHER_USER), 0);
+        expect_refusal();
+    }
+}
+END_TEST
+
+START_TEST(a_runtime_dir_for_everybody_is_refused_as_it_is)
+{
+    struct stat st;
+
+    ck_assert_int_eq(mkdir(h.runtime, 0700), 0);
+    ck_assert_int_eq(chmod(h.runtime, 01777), 0);
+    expect_refusal();
+    ck_assert_int_eq(stat(h.runtime, &st), 0);
+    ck_assert_uint_eq(st.st_mode, S_IFDIR | 01777);
+    ck_assert_int_eq(rmdir(h.runtime), 0);
 }
 END_TEST
 
@@ -353,5 +370,6 @@ TCase *refused_case(void)
 
     tcase_add_checked_fixture(tc, harness_no_keeper, harness_stop);
     tcase_add_test(tc, a_runtime_dir_of_somebody_else_is_refused);
+    tcase_add_test(tc, a_runtime_dir_for_everybody_is_refused_as_it_is);
     return tc;
 }
