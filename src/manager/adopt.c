@@ -14,6 +14,7 @@ static int note_get(ac_run_t *run, ac_sup_note_t *note, const ac_process_t *proc
     const void *digest;
     apr_size_t len;
     const char *token;
+    uint32_t uid;
 
     ac_wire_reader_init(&r, process->note, process->note_len);
     digest = ac_wire_get_bytes(&r, &len);
@@ -28,6 +29,9 @@ static int note_get(ac_run_t *run, ac_sup_note_t *note, const ac_process_t *proc
     run->address = (ac_address_e)ac_wire_get_u8(&r);
     run->ipv6 = ac_wire_get_u8(&r);
     run->port = ac_wire_get_u32(&r);
+    uid = ac_wire_get_u32(&r);
+    /* Before exec the keeper does not know it. */
+    run->uid = process->state == AC_PROCESS_STARTING ? uid : run->uid;
     run->ready_since = ac_wire_get_i64(&r);
     run->served = ac_wire_get_u64(&r);
     token = ac_wire_get_bytes(&r, &len);
@@ -51,6 +55,7 @@ void ac_run_note(ac_run_t *run)
     ac_wire_put_u8(&note, (uint8_t)run->address);
     ac_wire_put_u8(&note, run->ipv6);
     ac_wire_put_u32(&note, run->port);
+    ac_wire_put_u32(&note, run->uid);
     ac_wire_put_i64(&note, run->ready_since);
     ac_wire_put_u64(&note, run->served);
     ac_wire_put_bytes(&note, run->token, strlen(run->token));
@@ -59,7 +64,7 @@ void ac_run_note(ac_run_t *run)
     ac_talk_keeper(run->m, &w);
 }
 
-/* One without a note died before exec or just after: it counts as starting. */
+/* One without a note was asked for with the last breath: it counts as starting. */
 static void note_default(ac_manager_t *m, ac_sup_note_t *note,
                          const ac_process_t *process)
 {

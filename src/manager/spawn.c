@@ -299,4 +299,6 @@ void ac_spawn_exec(ac_run_t *run)
     }
     run->started = run->m->now;
     ac_talk_keeper(run->m, &w);
+    /* Port and token are in it: a successor could not find the process otherwise. */
+    ac_run_note(run);
 }

@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -114,7 +115,8 @@ static void adopt(const asked_t *spawn, ac_process_state_e state, int listener)
     ac_process_t process = { .tag = spawn->tag, .app_id = k.spec.id, .slot = spawn->slot,
                              .generation = spawn->generation, .reach = spawn->reach,
                              .proc = spawn->proc, .pid = (uint32_t)app_pid,
-                             .uid = (uint32_t)getuid(), .state = state,
+                             .uid = state == AC_PROCESS_STARTING ? 0 : getuid(),
+                             .state = state,
                              .started = ac_clock_now(), .note = last_note,
                              .note_len = last_note_len };
     ac_wire_writer_t w;
@@ -200,6 +202,39 @@ START_TEST(test_next_manager_goes_on_probing)
     expect_silence(50);
     wait_state(AC_APP_STARTING);
     accept_until_running(fd);
+    close(fd);
+}
+END_TEST
+
+/* The first one died before it heard that the program runs. */
+START_TEST(test_next_manager_knows_port_and_token)
+{
+    ac_launch_t *launch = launch_default(AC_REACH_PORT);
+    ac_board_app_t app;
+    ac_board_proc_t proc;
+    asked_t asked, spawn;
+    int fd;
+
+    launch->kind = AC_KIND_DOTNET;
+    configure_app();
+    begin();
+    child_hello();
+    wake();
+    expect(&asked, AC_MSG_LOOK);
+    answer_look(&asked, launch);
+    expect(&spawn, AC_MSG_SPAWN);
+    take_notes();
+    manager_kill();
+    manager_start();
+    adopt(&spawn, AC_PROCESS_STARTING, -1);
+    configure_app();
+    begin();
+    child_hello();
+    answer_executed(&spawn, AC_FAULT_NONE);
+    fd = connect_tcp_listener((uint32_t)atoi(env_of(&spawn, "ASPNETCORE_PORT")));
+    app = wait_state(AC_APP_RUNNING);
+    ck_assert_int_eq(ac_board_proc(k.board, app.slots[0], k.spec.id, &proc), 1);
+    ck_assert_str_eq(proc.token, env_of(&spawn, "ASPNETCORE_TOKEN"));
     close(fd);
 }
 END_TEST
@@ -418,6 +453,7 @@ TCase *live_case(void)
     tcase_add_test(tc, test_unreadable_configuration_is_refused);
     tcase_add_test(tc, test_next_manager_finds_a_running_app);
     tcase_add_test(tc, test_next_manager_goes_on_probing);
+    tcase_add_test(tc, test_next_manager_knows_port_and_token);
     tcase_add_test(tc, test_next_manager_hears_of_an_end);
     tcase_add_test(tc, test_next_manager_gives_up_what_never_ran);
     tcase_add_test(tc, test_child_that_ends_gives_its_shares_back);
