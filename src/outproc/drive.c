@@ -84,8 +84,10 @@ static short client_events(const ac_exchange_t *x)
     return x->want_client;
 }
 
-/* Waits until something that the exchange wants happened or `until` came. */
-static void wait_once(ac_exchange_t *x, apr_time_t until)
+/* Waits until something that the exchange wants happened or `until` came. A client
+ * of which nothing is wanted is not looked at in the first moments: most answers
+ * come before it could leave, and looking at two sockets costs. */
+static void wait_once(ac_exchange_t *x, apr_time_t until, int young)
 {
     struct pollfd pfd[2] = {
         { .fd = x->conn->fd, .events = x->want_app },
@@ -94,7 +96,7 @@ static void wait_once(ac_exchange_t *x, apr_time_t until)
     int n;
 
     /* A socket without events tells of a reset all the same. */
-    if (!pfd[1].events && !x->client_is_socket) {
+    if (young ? !x->want_client : !pfd[1].events && !x->client_is_socket) {
         pfd[1].fd = -1;
     }
     n = poll(pfd, 2, timeout_ms(ac_clock_now(), until));
@@ -112,7 +114,7 @@ void ac_drive_run(ac_exchange_t *x, void (*slow)(void *baton), void *baton)
         if (!x->client_is_socket) {
             until = earlier(until, ac_clock_now() + LOOK_AGAIN);
         }
-        wait_once(x, until);
+        wait_once(x, until, slow_at != 0);
         if (slow_at && ac_clock_now() >= slow_at) {
             slow(baton);
             slow_at = 0;

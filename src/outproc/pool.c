@@ -51,6 +51,13 @@ static int place(ac_pool_t *pool, unsigned from, ac_appconn_t *conn)
     return 0;
 }
 
+/* Now the caller's; NULL where none is. */
+static ac_appconn_t *take_out(ac_pool_t *pool, unsigned i)
+{
+    return atomic_load_explicit(&pool->idle[i], memory_order_relaxed)
+           ? atomic_exchange(&pool->idle[i], NULL) : NULL;
+}
+
 static int expired(const ac_appconn_t *conn, apr_time_t now)
 {
     apr_interval_time_t idle = now - conn->idle_since;
@@ -84,12 +91,8 @@ ac_appconn_t *ac_pool_take(ac_pool_t *pool, unsigned proc, uint32_t generation,
     unsigned i;
 
     for (i = 0; i < pool->capacity; i++) {
-        ac_appconn_t *conn;
+        ac_appconn_t *conn = take_out(pool, i);
 
-        if (atomic_load_explicit(&pool->idle[i], memory_order_relaxed) == NULL) {
-            continue;
-        }
-        conn = atomic_exchange(&pool->idle[i], NULL);
         if (!conn) {
             continue;
         }
@@ -128,12 +131,8 @@ unsigned ac_pool_sweep(ac_pool_t *pool, const ac_board_t *board, apr_time_t now)
     unsigned i, kept = 0;
 
     for (i = 0; i < pool->capacity; i++) {
-        ac_appconn_t *conn;
+        ac_appconn_t *conn = take_out(pool, i);
 
-        if (atomic_load_explicit(&pool->idle[i], memory_order_relaxed) == NULL) {
-            continue;
-        }
-        conn = atomic_exchange(&pool->idle[i], NULL);
         if (!conn) {
             continue;
         }

@@ -35,8 +35,8 @@ static void set_status(request_rec *r, const ac_response_t *response)
 {
     r->status = response->status;
     r->status_line = *response->reason
-                     ? apr_psprintf(r->pool, "%d %s", response->status,
-                                    response->reason)
+                     ? apr_pstrcat(r->pool, apr_itoa(r->pool, response->status), " ",
+                                   response->reason, NULL)
                      : apr_itoa(r->pool, response->status);
 }
 
