@@ -71,7 +71,7 @@ WRONG = {
         <security><authorization><deny users="?" /></authorization></security>""")},
         "", "500.19", ["restricts access", "security/authorization",
                        "AppCoreWebConfig IgnoreAccessRules"]),
-    "listen": ({"package.json": '{"main": "server.js"}', "server.js": ""},
+    "listen": ({"Procfile": f"web: {PYTHON} listen.py --port $PORT\n"},
                "AppCoreListen socket", "502.5", ["AppCoreListen socket"]),
     "ports": (NOTHING, f"AppCoreProcessPath {PYTHON}\n"
               "AppCoreEnvironmentVariable PORT 80", "502.5",
