@@ -106,9 +106,9 @@ static action_e classify(const char *name)
     return ACTION_PASS;
 }
 
-int ac_fields_reserved(const char *name)
+int ac_fields_plain(const char *name)
 {
-    return classify(name) == ACTION_RESERVED;
+    return classify(name) == ACTION_PASS;
 }
 
 static int list_has(const char *list, const char *word)

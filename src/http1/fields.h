@@ -73,9 +73,9 @@ apr_table_t *ac_fields_request(const apr_table_t *in, const ac_fields_facts_t *f
  * given on a GET without body. An upgrade to h2c is none. */
 ac_upgrade_e ac_fields_upgrade(const apr_table_t *in, const char *method);
 
-/* 1 iff the name never passes from a client (case-insensitive, any byte that is
- * neither letter nor digit equals '-'). */
-int ac_fields_reserved(const char *name);
+/* 1 iff no rule concerns the name: it passes from everybody (case-insensitive, any
+ * byte that is neither letter nor digit equals '-'). */
+int ac_fields_plain(const char *name);
 
 /* Serialises "METHOD target HTTP/1.1", fields and the empty line, in one
  * allocation. The fields come from ac_fields_request(). */

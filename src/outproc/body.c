@@ -210,9 +210,8 @@ static void append(apr_bucket_brigade *to, const char *text, apr_size_t len)
 static int append_trailer(void *v, const char *name, const char *value)
 {
     static const char *const never[] = {
-        "Authorization", "Connection", "Content-Length", "Content-Type", "Cookie",
-        "Expect", "Forwarded", "Host", "TE", "Trailer", "Transfer-Encoding",
-        "Upgrade", "X-Real-IP", "X-Request-ID", "X-Request-Start",
+        "Authorization", "Cache-Control", "Content-Encoding", "Content-Range",
+        "Content-Type", "Cookie",
     };
     apr_bucket_brigade *to = v;
     unsigned i;
@@ -222,8 +221,8 @@ static int append_trailer(void *v, const char *name, const char *value)
             return 1;
         }
     }
-    if (ac_fields_reserved(name) || ap_cstr_casecmpn(name, "X-Forwarded-", 12) == 0
-        || *ap_scan_http_token(name) || *ap_scan_http_field_content(value)) {
+    if (!ac_fields_plain(name) || *ap_scan_http_token(name)
+        || *ap_scan_http_field_content(value)) {
         return 1;
     }
     append(to, name, strlen(name));

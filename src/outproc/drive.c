@@ -17,6 +17,8 @@ APLOG_USE_MODULE(appcore);
 
 /* An HTTP/2 stream reports its end by a flag that wakes nobody. */
 #define LOOK_AGAIN apr_time_from_msec(500)
+/* mod_reqtimeout has a clock, but looks at it only when somebody reads. */
+#define READ_AGAIN apr_time_from_sec(1)
 
 /* mod_http2, httpd 2.4.58 and later: a pipe that is readable when the stream has
  * input. Declared here because mod_http2.h is not everywhere installed. */
@@ -84,6 +86,11 @@ static short client_events(const ac_exchange_t *x)
     return x->want_client;
 }
 
+static int waits_for_body(const ac_exchange_t *x)
+{
+    return (x->want_client & POLLIN) && x->phase != AC_PHASE_TUNNEL;
+}
+
 /* Waits until something that the exchange wants happened or `until` came. A client
  * of which nothing is wanted is not looked at in the first moments: most answers
  * come before it could leave, and looking at two sockets costs. */
@@ -102,6 +109,9 @@ static void wait_once(ac_exchange_t *x, apr_time_t until, int young)
     n = poll(pfd, 2, timeout_ms(ac_clock_now(), until));
     x->got_app = n > 0 ? pfd[0].revents : 0;
     x->got_client = n > 0 ? pfd[1].revents : 0;
+    if (n == 0 && waits_for_body(x)) {
+        x->got_client = POLLIN;
+    }
 }
 
 void ac_drive_run(ac_exchange_t *x, void (*slow)(void *baton), void *baton)
@@ -113,6 +123,9 @@ void ac_drive_run(ac_exchange_t *x, void (*slow)(void *baton), void *baton)
 
         if (!x->client_is_socket) {
             until = earlier(until, ac_clock_now() + LOOK_AGAIN);
+        }
+        else if (waits_for_body(x)) {
+            until = earlier(until, ac_clock_now() + READ_AGAIN);
         }
         wait_once(x, until, slow_at != 0);
         if (slow_at && ac_clock_now() >= slow_at) {

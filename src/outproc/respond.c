@@ -40,6 +40,18 @@ static void set_status(request_rec *r, const ac_response_t *response)
                      : apr_itoa(r->pool, response->status);
 }
 
+static const char *const sendfile_names[] = { "X-Sendfile", "X-Accel-Redirect" };
+#define SENDFILE_NAMES (sizeof(sendfile_names) / sizeof(sendfile_names[0]))
+
+static void drop_sendfile(apr_table_t *headers)
+{
+    unsigned i;
+
+    for (i = 0; i < SENDFILE_NAMES; i++) {
+        apr_table_unset(headers, sendfile_names[i]);
+    }
+}
+
 void ac_respond_interim(ac_exchange_t *x, const ac_response_t *response)
 {
     request_rec *r = x->r;
@@ -50,6 +62,7 @@ void ac_respond_interim(ac_exchange_t *x, const ac_response_t *response)
         return;
     }
     set_status(r, response);
+    drop_sendfile(response->headers);
     r->headers_out = response->headers;
     ap_send_interim_response(r, 1);
     r->headers_out = headers;
@@ -73,21 +86,16 @@ static int keep_prior(void *v, const char *name, const char *value)
  * for clients either way. */
 static void take_sendfile(ac_exchange_t *x, apr_table_t *headers)
 {
-    static const char *const names[] = { "X-Sendfile", "X-Accel-Redirect" };
     unsigned i;
 
-    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        const char *path = apr_table_get(headers, names[i]);
-
-        if (path && x->sendfile && !x->sendfile_path) {
-            x->sendfile_path = path;
-            x->discard = 1;
-            apr_table_unset(headers, "Content-Length");
-        }
-        if (path) {
-            apr_table_unset(headers, names[i]);
-        }
+    for (i = 0; i < SENDFILE_NAMES && x->sendfile && !x->sendfile_path; i++) {
+        x->sendfile_path = apr_table_get(headers, sendfile_names[i]);
     }
+    if (x->sendfile_path) {
+        x->discard = 1;
+        apr_table_unset(headers, "Content-Length");
+    }
+    drop_sendfile(headers);
 }
 
 void ac_respond_head(ac_exchange_t *x, const ac_response_t *response)

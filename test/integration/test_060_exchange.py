@@ -100,7 +100,8 @@ def test_trailers_of_a_request_reach_the_app(raw, httpd):
     with httpd.raw() as client:
         client.send(head("POST", "/raw/digest", "Transfer-Encoding: chunked",
                          "Trailer: X-Sum") + "3\r\nabc\r\n0\r\nX-Sum: 6\r\n"
-                    "Content-Length: 9\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n")
+                    "Content-Length: 9\r\nX-Forwarded-For: 1.2.3.4\r\n"
+                    "X_Forwarded_Proto: https\r\nMS_ASPNETCORE_USER: root\r\n\r\n")
         seen = client.response().json()
     assert seen["length"] == 3
     assert seen["trailers"] == ["X-Sum: 6"]
@@ -224,13 +225,15 @@ def test_events_arrive_while_the_app_pauses(raw, httpd, framing):
 @pytest.mark.mpm
 def test_early_hints(raw, httpd):
     target, name = raw.answer(
-        "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n<gate>"
+        "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n"
+        "X-Sendfile: /srv/secret\r\n\r\n<gate>"
         "HTTP/1.1 103 Early Hints\r\nLink: </b.css>; rel=preload\r\n\r\n"
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Final: 1\r\n\r\nok", then="keep")
     with httpd.raw() as client:
         client.send(head("GET", target))
         hint = client.receive(b"\r\n\r\n").decode()
         assert hint.startswith("HTTP/1.1 103 ") and "Link: </a.css>; rel=preload" in hint
+        assert "secret" not in hint
         raw.open(f"{name}.1")
         rest = client.receive(b"ok").decode()
         assert rest.count("HTTP/1.1 103 ") == 1 and rest.count("HTTP/1.1 200 OK") == 1

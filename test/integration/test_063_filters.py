@@ -5,6 +5,7 @@ includes, one that fails, httpd's own limits of a body."""
 
 import gzip
 import os
+import time
 
 import pytest
 
@@ -18,7 +19,7 @@ INCLUDED = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nincluded"
 def httpd(env):
     app = RawApp(env, "raw")
     env.made = {"raw": app}
-    env.modules += ["deflate", "ext_filter", "include"]
+    env.modules += ["deflate", "ext_filter", "include", "reqtimeout"]
     with open(env.path("htdocs", "page.shtml"), "w", encoding="ascii") as f:
         f.write(f'[<!--#include virtual="{app.answer(INCLUDED)[0]}" -->]')
     env.start(f"""
@@ -42,6 +43,7 @@ ExtFilterDefine fails mode=output cmd=/no/such/program
 <Location /raw/digest>
     LimitRequestBody 100000
 </Location>
+RequestReadTimeout header=10 body=1
 """)
     return env
 
@@ -96,6 +98,17 @@ def test_limit_request_body(raw, httpd):
     assert httpd.get("/raw/digest", method="POST", body=os.urandom(100000)).status == 200
     for body in (os.urandom(100001), iter([os.urandom(60000)] * 2)):
         assert httpd.get("/raw/digest", method="POST", body=body).status == 413
+    raw.wait_event("closed")
+
+
+def test_request_read_timeout(raw, httpd):
+    """A client that goes silent within its body is not waited for longer than that."""
+    with httpd.raw() as client:
+        client.send("POST /raw/digest HTTP/1.1\r\nHost: localhost\r\n"
+                    "Content-Length: 10\r\n\r\nhalf")
+        began = time.monotonic()
+        assert b" 408 " in client.receive(b"\r\n")
+    assert time.monotonic() - began < 5
     raw.wait_event("closed")
 
 
