@@ -38,6 +38,7 @@ static void begin_stop(ac_keeper_t *k)
         return;
     }
     k->stop = AC_STOP_APPS;
+    ac_runtime_yield(k);
     ac_message_begin(&w, AC_MSG_STOP, k->ptemp);
     ac_service_send(k, &k->manager, &w, NULL, 0);
     ac_helper_stop_all(k);

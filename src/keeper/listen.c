@@ -200,12 +200,13 @@ void ac_listen_drop(ac_keeper_t *k, ac_kproc_t *proc)
         close(proc->listener);
         proc->listener = -1;
     }
-    if (proc->has_path) {
+    /* A keeper that stops may have a successor, whose names are the same. */
+    if (proc->has_path && !k->stop) {
         unlinkat(k->sockets_fd, name, 0);
-        proc->has_path = 0;
     }
-    if (proc->has_folder) {
+    if (proc->has_folder && !k->stop) {
         ac_runtime_remove_private(k, name);
-        proc->has_folder = 0;
     }
+    proc->has_path = 0;
+    proc->has_folder = 0;
 }

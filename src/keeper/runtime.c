@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -20,6 +21,7 @@
 #include "base/pidfd.h"
 #include "shared/board.h"
 
+#define TAKE_OVER_MSEC 300
 #define LEFT_TERM_MSEC 1000
 #define LEFT_KILL_MSEC 500
 #define FILES_REMOVED_MAX 256   /* of one private folder: apps may write there */
@@ -209,7 +211,7 @@ void ac_ledger_remove(ac_keeper_t *k, int entry)
 {
     static const ledger_entry_t none;
 
-    if (entry >= 0 && k->ledger_used[entry]
+    if (entry >= 0 && k->ledger_used[entry] && !k->stop
         && pwrite(k->ledger_fd, &none, sizeof(none), (off_t)(entry * sizeof(none)))
            == sizeof(none)) {
         k->ledger_used[entry] = 0;
@@ -320,6 +322,26 @@ static apr_status_t open_ledger(ac_keeper_t *k)
     return ftruncate(k->ledger_fd, 0) < 0 ? errno : APR_SUCCESS;
 }
 
+/* One keeper works in the folder. A predecessor that stops gives it up at once;
+ * what has to be waited for is its notice that httpd died. */
+static apr_status_t take_over(ac_keeper_t *k)
+{
+    apr_time_t end = ac_clock_now() + apr_time_from_msec(TAKE_OVER_MSEC);
+
+    while (flock(k->runtime_fd, LOCK_EX | LOCK_NB) < 0) {
+        if (errno != EWOULDBLOCK || ac_clock_now() >= end) {
+            return errno == EWOULDBLOCK ? EBUSY : errno;
+        }
+        poll(NULL, 0, 5);
+    }
+    return APR_SUCCESS;
+}
+
+void ac_runtime_yield(ac_keeper_t *k)
+{
+    flock(k->runtime_fd, LOCK_UN);
+}
+
 apr_status_t ac_runtime_open(ac_keeper_t *k)
 {
     const ac_keeper_config_t *config = k->config;
@@ -334,6 +356,9 @@ apr_status_t ac_runtime_open(ac_keeper_t *k)
     apr_status_t rv;
 
     rv = open_dir(&k->runtime_fd, AT_FDCWD, config->runtime_dir, 0711, ours);
+    if (rv == APR_SUCCESS) {
+        rv = take_over(k);
+    }
     if (rv == APR_SUCCESS) {
         rv = open_ledger(k);
     }
@@ -360,14 +385,12 @@ apr_status_t ac_runtime_open(ac_keeper_t *k)
 
 void ac_runtime_close(ac_keeper_t *k)
 {
-    if (k->sockets_fd >= 0) {
-        remove_files(k->sockets_fd, AC_BOARD_PROCS);
+    /* By now it may be a successor's. */
+    if (k->runtime_fd < 0 || flock(k->runtime_fd, LOCK_EX | LOCK_NB) < 0) {
+        return;
     }
-    if (k->private_fd >= 0) {
-        remove_all_private(k);
-    }
-    if (k->runtime_fd >= 0) {
-        unlinkat(k->runtime_fd, "notify", 0);
-        unlinkat(k->runtime_fd, "keeper.pids", 0);
-    }
+    remove_files(k->sockets_fd, AC_BOARD_PROCS);
+    remove_all_private(k);
+    unlinkat(k->runtime_fd, "notify", 0);
+    unlinkat(k->runtime_fd, "keeper.pids", 0);
 }

@@ -10,13 +10,17 @@
  * belongs to somebody else is refused. What a former keeper left is removed.
  * The ledger, keeper.pids, lists the sessions of running apps for the case that
  * the keeper is killed: the next one ends what it finds there before it starts
- * anything. */
+ * anything. A lock on the runtime dir says whose all of it is; a keeper that stops
+ * lets it go and touches nothing there until, at its end, it got it back. */
 
 #include "keeper/state.h"
 
-/* Opens everything; blocks up to a second and a half for leftovers to end. */
+/* Opens everything; blocks up to two seconds for a predecessor and leftovers to
+ * end. EBUSY: another httpd's keeper works there. */
 apr_status_t ac_runtime_open(ac_keeper_t *k);
-/* Removes sockets and ledger; the folders stay. */
+/* From now on a successor may take over. */
+void ac_runtime_yield(ac_keeper_t *k);
+/* Removes sockets and ledger, if there is no successor; the folders stay. */
 void ac_runtime_close(ac_keeper_t *k);
 
 /* A folder in p/ that an app wrote to: its files, then itself. */

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -205,6 +206,36 @@ START_TEST(stop_waits_for_the_app_and_no_longer)
 }
 END_TEST
 
+START_TEST(a_keeper_that_stops_leaves_the_folder_to_the_next)
+{
+    static const char *const files[] = { "/notify", "/keeper.pids", "/s/of-the-next" };
+    int lock = open(h.runtime, O_RDONLY | O_DIRECTORY | O_CLOEXEC), status, fd;
+    ac_wire_writer_t w;
+    unsigned i;
+
+    ck_assert_int_eq(flock(lock, LOCK_EX | LOCK_NB), -1);
+    close(listen_fd(2, 1, 0));
+    run_shell(1, "trap '' TERM; echo deaf; while :; do sleep 60; done");
+    ck_assert_str_eq(read_line(app_out), "deaf");
+    ac_message_begin(&w, AC_MSG_STOP, p);
+    say(h.control, &w);
+    UNTIL(flock(lock, LOCK_EX | LOCK_NB) == 0);
+    fd = open(apr_pstrcat(p, h.runtime, files[2], NULL), O_CREAT | O_WRONLY, 0600);
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+    close(h.relay);
+    h.relay = -1;
+    wait_pidfd(h.keeper_pidfd);
+    ck_assert_int_eq(waitpid(h.keeper, &status, 0), h.keeper);
+    h.keeper = 0;
+    for (i = 0; i < 3; ++i) {
+        ck_assert_msg(access(apr_pstrcat(p, h.runtime, files[i], NULL), F_OK) == 0,
+                      "%s is gone", files[i]);
+    }
+    close(lock);
+}
+END_TEST
+
 /* What is seen of each exit must not grow with the number of processes. */
 START_TEST(many_apps_end_together)
 {
@@ -345,6 +376,19 @@ START_TEST(a_runtime_dir_for_everybody_is_refused_as_it_is)
 }
 END_TEST
 
+START_TEST(a_runtime_dir_in_use_is_refused)
+{
+    int lock;
+
+    ck_assert_int_eq(mkdir(h.runtime, 0711), 0);
+    lock = open(h.runtime, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    ck_assert_int_eq(flock(lock, LOCK_EX), 0);
+    expect_refusal();
+    ck_assert_int_eq(rmdir(h.runtime), 0);
+    close(lock);
+}
+END_TEST
+
 TCase *end_case(void)
 {
     TCase *tc = tcase_create("end");
@@ -357,6 +401,7 @@ TCase *end_case(void)
     tcase_add_test(tc, error_logs_reach_the_relay_in_order);
     tcase_add_test(tc, the_end_of_the_manager_is_logged);
     tcase_add_test(tc, stop_waits_for_the_app_and_no_longer);
+    tcase_add_test(tc, a_keeper_that_stops_leaves_the_folder_to_the_next);
     tcase_add_test(tc, many_apps_end_together);
     tcase_add_test(tc, apps_end_when_the_control_link_does);
     tcase_add_test(tc, apps_end_when_httpd_is_killed);
@@ -371,5 +416,6 @@ TCase *refused_case(void)
     tcase_add_checked_fixture(tc, harness_no_keeper, harness_stop);
     tcase_add_test(tc, a_runtime_dir_of_somebody_else_is_refused);
     tcase_add_test(tc, a_runtime_dir_for_everybody_is_refused_as_it_is);
+    tcase_add_test(tc, a_runtime_dir_in_use_is_refused);
     return tc;
 }
