@@ -34,7 +34,8 @@ APPS = {
     "rooted": "",
     "nameless": "",
     "strict": "AppCoreUmask 0077\nAppCoreLimit nofile 100:200\nAppCoreLimit nproc 999\n"
-              f"AppCoreLimit as {MEMORY}:{2 * MEMORY}\nAppCoreLimit cpu 77:88\nAppCoreLimit core 0\n",
+              f"AppCoreLimit as {MEMORY}:{2 * MEMORY}\nAppCoreLimit cpu 77:88\n"
+              "AppCoreLimit core 0\n",
     "raised": "AppCoreLimit nofile 5000:6000\n",
     "closed": f"AppCoreUser {NEWS}\n",
     "others": f"AppCoreUser {NEWS}\n",
