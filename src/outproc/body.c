@@ -3,6 +3,7 @@
 
 #include "outproc/body.h"
 
+#include "http_core.h"
 #include "http_log.h"
 #include "http_protocol.h"
 #include "util_filter.h"
@@ -58,6 +59,16 @@ static void choose_framing(ac_body_t *body)
     }
 }
 
+/* A body whose length says it all need not come, and the app need not hear of
+ * it. Any other one meets LimitRequestBody in httpd's filter, ours in check_size(). */
+static int is_too_long(const ac_body_t *body)
+{
+    apr_off_t most = ap_get_limit_req_body(body->r);
+
+    return (body->limit >= 0 && body->length > body->limit)
+           || (most > 0 && body->length > most);
+}
+
 ac_body_t *ac_body_create(request_rec *r, apr_int64_t limit, int *pstatus)
 {
     ac_body_t *body = apr_pcalloc(r->pool, sizeof(*body));
@@ -67,7 +78,9 @@ ac_body_t *ac_body_create(request_rec *r, apr_int64_t limit, int *pstatus)
     body->keep = AC_BODY_KEEP;
     body->replayable = 1;
     choose_framing(body);
-    if (limit >= 0 && body->length > limit) {
+    if (is_too_long(body)) {
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "a request body of %" APR_INT64_T_FMT
+                      " bytes is more than is allowed", body->length);
         *pstatus = HTTP_REQUEST_ENTITY_TOO_LARGE;
         return NULL;
     }
