@@ -293,6 +293,21 @@ def test_several_at_once(raw, httpd):
     raw.wait_event("closed", count=4, timeout=5)
 
 
+@pytest.mark.skipif(not TLS, reason="needs mod_ssl and openssl")
+def test_client_that_leaves_is_noticed_through_tls(raw, httpd):
+    gate = raw.gate()
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with socket.create_connection(("127.0.0.1", httpd.port2), 10) as plain:
+        with context.wrap_socket(plain) as client:
+            client.sendall(f"GET {raw.target('hold', gate=gate)} HTTP/1.1\r\n"
+                           "Host: localhost\r\n\r\n".encode())
+            raw.wait_gate(gate)
+    # Before AppCoreRequestTimeout would end it.
+    raw.wait_event("closed", timeout=5)
+    assert "silent" not in httpd.recent_log()
+
+
 def test_plain_answer_to_an_upgrade(raw, httpd):
     """Then it is an ordinary request, and both connections go on."""
     path, _ = raw.answer("HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno", then="keep")

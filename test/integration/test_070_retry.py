@@ -14,7 +14,7 @@ import env as environment
 import processes
 from many import NamedRequests
 from processes import wait_for
-from rawapp import RawApp, data
+from rawapp import RawApp, data, sha256
 
 pytestmark = pytest.mark.mpm
 KILLS = 5
@@ -25,7 +25,7 @@ THREADS = "" if environment.MPM == "prefork" else "ThreadsPerChild 64\n" \
 
 @pytest.fixture(scope="module")
 def httpd(env):
-    env.made = {name: RawApp(env, name) for name in ("socket", "tcp", "two")}
+    env.made = {name: RawApp(env, name) for name in ("socket", "tcp", "two", "calm")}
     env.expected = {env.made["two"].folder: 2}
     env.start(THREADS + f"""
 AppCoreMaxWorkers 100%
@@ -44,6 +44,11 @@ AppCoreMount /two two
 <AppCoreApp two>
     AppCorePath {env.made["two"].folder}
     AppCoreProcessesPerApplication 2
+</AppCoreApp>
+AppCoreMount /calm calm
+<AppCoreApp calm>
+    AppCorePath {env.made["calm"].folder}
+    AppCoreRequestBuffering 1M
 </AppCoreApp>
 """)
     return env
@@ -139,18 +144,20 @@ def test_bodies_are_repeated_while_they_are_kept(one, httpd, size, times):
     assert seen_ids(one, "PUT") == {"put": times}
 
 
-def test_repeated_body_is_the_same(one, httpd):
-    one.forget()
-    gate, result = one.gate(), []
-    body = data(50000)
+@pytest.mark.parametrize("name,size", [("tcp", 50000), ("calm", 500000)])
+def test_repeated_body_is_the_same(httpd, name, size):
+    """What AppCoreRequestBuffering took is all at hand."""
+    app = fresh(httpd, name)
+    app.forget()
+    body, gate, result = data(size), app.gate(), []
     thread = threading.Thread(target=lambda: result.append(httpd.get(
-        one.target("digest", gate=gate), method="PUT", body=body, timeout=60)))
+        app.target("digest", gate=gate), method="PUT", body=body, timeout=60)))
     thread.start()
-    os.kill(one.wait_gate(gate)["pid"], signal.SIGKILL)
-    one.open(gate)
+    os.kill(app.wait_gate(gate)["pid"], signal.SIGKILL)
+    app.open(gate)
     thread.join()
-    assert result[0].status == 200 and result[0].json()["length"] == 50000
-    assert len(one.events("request", method="PUT")) == 2
+    assert result[0].status == 200 and result[0].json()["sha256"] == sha256(body)
+    assert len(app.events("request", method="PUT")) == 2
 
 
 def hold(httpd, app, count):
