@@ -43,7 +43,8 @@ APPS = {
     "overruled": (web_config('shutdownTimeLimit="33"', A="web.config", B="web.config",
                              C="web.config"),
                   "AppCoreShutdownTimeLimit 21\nAppCoreEnvironmentVariable A app\n"),
-    "logging": (web_config('stdoutLogEnabled="true" stdoutLogFile=".\\logs\\stdout"'), ""),
+    "logging": (web_config('stdoutLogEnabled="true" stdoutLogFile=".\\logs\\stdout"'),
+                ""),
     "unlogged": (web_config('stdoutLogEnabled="false" stdoutLogFile=".\\logs\\stdout"'),
                  ""),
     "drive": (web_config('stdoutLogEnabled="true" stdoutLogFile="C:\\logs\\stdout"'), ""),
@@ -74,8 +75,8 @@ AppCoreEnvironmentVariable D server
         with open(os.path.join(folder, "web.config"), "w", encoding="utf-8-sig") as f:
             f.write(config)
         env.give_tree(folder, env.owner())
-        text += f"<AppCoreApp {name}>\nAppCorePath {folder}\n{directives}</AppCoreApp>\n" \
-                f"AppCoreMount /{name} {name}\n"
+        text += f"<AppCoreApp {name}>\nAppCorePath {folder}\n{directives}" \
+                f"</AppCoreApp>\nAppCoreMount /{name} {name}\n"
     env.always_allowed = [r"app (late|fragile|bare): ",
                           r"app (late|fragile|bare) does not run"]
     env.expected = {env.path("apps", "double"): 2}
