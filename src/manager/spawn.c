@@ -71,12 +71,25 @@ static apr_status_t choose_port(ac_run_t *run, const ac_launch_t *launch)
     return APR_EGENERAL;
 }
 
+/* What waits in an inherited socket was sent with the dead process's token. */
+static void inherit_token(ac_run_t *run)
+{
+    const ac_sup_proc_t *dead = ac_sup_find_proc(run->m->sup, run->proc->heir_of);
+
+    if (dead && dead->io) {
+        memcpy(run->token, ac_run_of(dead)->token, sizeof(run->token));
+    }
+}
+
 static void ask_listener(ac_run_t *run)
 {
     const ac_sup_proc_t *proc = run->proc;
     int inherits = (run->reach & AC_REACH_FD) != 0;
     ac_wire_writer_t w;
 
+    if (inherits && proc->heir_of) {
+        inherit_token(run);
+    }
     ac_talk_begin(run->m, &w, AC_MSG_LISTEN, proc->is.tag);
     ac_wire_put_u64(&w, proc->app->id);
     ac_wire_put_u32(&w, proc->is.slot);
@@ -139,11 +152,11 @@ static void describe(ac_instance_t *inst, ac_run_t *run)
     if (home->launch->kind == AC_KIND_DOTNET) {
         const ac_env_var_t *fixed = ac_settings_env(home->set, "ASPNETCORE_TOKEN");
 
-        if (!fixed || !fixed->value) {
-            ac_token_draw(run->token);
-        }
-        else {
+        if (fixed && fixed->value) {
             apr_cpystrn(run->token, fixed->value, sizeof(run->token));
+        }
+        else if (!*run->token) {
+            ac_token_draw(run->token);
         }
         inst->token = run->token;
     }

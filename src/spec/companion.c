@@ -7,24 +7,28 @@
 #include <unistd.h>
 #include <apr_strings.h>
 
-static const char *const files[] = {
-    [AC_KIND_NODE] = "node-preload.js",
-};
-
-const char *ac_companion_path(const char *folder, ac_kind_e kind, apr_pool_t *p)
+const char *ac_companion_path(const char *folder, ac_kind_e kind, unsigned version,
+                              apr_pool_t *p)
 {
-    apr_size_t n = sizeof(files) / sizeof(files[0]);
-
-    /* In NODE_OPTIONS the path stands between quotes. */
-    if (!folder || strpbrk(folder, "\"\\") || (unsigned)kind >= n || !files[kind]) {
+    /* In NODE_OPTIONS the path stands between quotes, in DOTNET_STARTUP_HOOKS
+     * between colons. */
+    if (!folder || !version || strpbrk(folder, "\"\\:")) {
         return NULL;
     }
-    return apr_pstrcat(p, folder, "/", files[kind], NULL);
+    switch (kind) {
+    case AC_KIND_DOTNET:
+        return apr_psprintf(p, "%s/net%u.0/AppCore.AspNetCore.dll", folder, version);
+    case AC_KIND_NODE:
+        return apr_pstrcat(p, folder, "/node-preload.js", NULL);
+    default:
+        return NULL;
+    }
 }
 
-int ac_companion_is_usable(const char *folder, ac_kind_e kind, apr_pool_t *p)
+int ac_companion_is_usable(const char *folder, ac_kind_e kind, unsigned version,
+                           apr_pool_t *p)
 {
-    const char *path = ac_companion_path(folder, kind, p);
+    const char *path = ac_companion_path(folder, kind, version, p);
 
     return path && access(path, R_OK) == 0;
 }

@@ -13,10 +13,15 @@
 
 #include "spec/launch.h"
 
-/* The kind's companion in the folder, which may be NULL; NULL if there is none. */
-const char *ac_companion_path(const char *folder, ac_kind_e kind, apr_pool_t *p);
+#define AC_COMPANION_DOTNET_MIN 8       /* the oldest .NET that there can be one for */
+
+/* The kind's companion in the folder, which may be NULL; NULL if there is none.
+ * `version` is the .NET that it was built for, and 1 for the others. */
+const char *ac_companion_path(const char *folder, ac_kind_e kind, unsigned version,
+                              apr_pool_t *p);
 
 /* Whether the caller, who has the app's identity, can read it. */
-int ac_companion_is_usable(const char *folder, ac_kind_e kind, apr_pool_t *p);
+int ac_companion_is_usable(const char *folder, ac_kind_e kind, unsigned version,
+                           apr_pool_t *p);
 
 #endif

@@ -68,7 +68,9 @@ int ac_look_no_dotnet(ac_look_t *look);
 /* What a program's name says about the app. */
 ac_kind_e ac_look_kind_of(const ac_look_t *look, const char *program);
 /* How an app of that kind can be reached that says nothing about it. */
-unsigned ac_look_reach_of(const ac_look_t *look, ac_kind_e kind);
+unsigned ac_look_reach_of(ac_look_t *look, ac_kind_e kind);
+/* The major version of .NET whose start-up hooks the app of argv runs; 0: none. */
+unsigned ac_look_hookable(ac_look_t *look);
 
 /* A launch from a command line written for a shell; `source` names the file. The
  * launch's kind stays where the program's name says none. */

@@ -3,7 +3,9 @@
 
 #include "spec/detect.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 #include <apr_strings.h>
 #include "spec/json.h"
@@ -52,6 +54,85 @@ static int read_runtimeconfig(ac_look_t *look, const char *base, framework_t *fw
                      || lists_aspnetcore(json_object_get(options, "frameworks"))
                      || lists_aspnetcore(included);
     return look->launch->result.fault == AC_FAULT_NONE;
+}
+
+static const char *aspnetcore_version(const json_t *options)
+{
+    const json_t *lists[] = { json_object_get(options, "frameworks"),
+                              json_object_get(options, "includedFrameworks") };
+    const json_t *one = json_object_get(options, "framework");
+    size_t i, j;
+
+    if (is_aspnetcore(one)) {
+        return json_string_value(json_object_get(one, "version"));
+    }
+    for (i = 0; i < sizeof(lists) / sizeof(lists[0]); ++i) {
+        for (j = 0; j < json_array_size(lists[i]); ++j) {
+            one = json_array_get(lists[i], j);
+            if (is_aspnetcore(one)) {
+                return json_string_value(json_object_get(one, "version"));
+            }
+        }
+    }
+    return NULL;
+}
+
+/* Trimmed apps come with it off: the runtime then ignores hooks without a word. */
+static int runs_hooks(const json_t *options)
+{
+    const json_t *hooks = json_object_get(json_object_get(options, "configProperties"),
+                                          "System.StartupHookProvider.IsSupported");
+    const char *text = json_string_value(hooks);
+
+    return !json_is_false(hooks) && !(text && !strcasecmp(text, "false"));
+}
+
+/* What argv runs, without ".dll", relative to the folder; NULL where options of
+ * the host may change what that means. */
+static const char *base_of(const ac_look_t *look)
+{
+    const apr_array_header_t *argv = look->launch->argv;
+    const char *arg = APR_ARRAY_IDX(argv, 0, const char *);
+    const char *slash = strrchr(arg, '/');
+    apr_size_t len = strlen(look->req->folder);
+
+    if (!strcmp(slash ? slash + 1 : arg, "dotnet")) {
+        arg = argv->nelts > 1 ? APR_ARRAY_IDX(argv, 1, const char *) : "";
+        if (!strcmp(arg, "exec") && argv->nelts > 2) {
+            arg = APR_ARRAY_IDX(argv, 2, const char *);
+        }
+        if (strlen(arg) < 5 || strcmp(arg + strlen(arg) - 4, ".dll")) {
+            return NULL;
+        }
+        arg = apr_pstrndup(look->p, arg, strlen(arg) - 4);
+    }
+    if (!strncmp(arg, look->req->folder, len) && arg[len] == '/') {
+        arg += len + 1;
+    }
+    while (!strncmp(arg, "./", 2)) {
+        arg += 2;
+    }
+    return *arg == '/' ? NULL : arg;
+}
+
+unsigned ac_look_hookable(ac_look_t *look)
+{
+    ac_result_t before = look->launch->result;
+    const char *base = base_of(look);
+    const char *version;
+    const json_t *options;
+    json_t *tree;
+
+    if (!base) {
+        return 0;
+    }
+    /* One that is broken is the runtime's to complain about. */
+    tree = ac_json_read(look, beside(look, base, ".runtimeconfig.json"));
+    look->launch->result = before;
+    options = json_object_get(tree, "runtimeOptions");
+    version = aspnetcore_version(options);
+    return version && runs_hooks(options) ? (unsigned)strtoul(version, NULL, 10) & 0xff
+                                          : 0;
 }
 
 /* Those that mention ASP.NET Core; the others are left as a hint. NULL: fault. */
@@ -107,7 +188,7 @@ static int run_apphost(ac_look_t *look, const char *base, const char *why)
     }
     ac_look_arg(look, program);
     ac_look_found(look, "%s: %s (%s)", why, program, ac_kind_name(AC_KIND_DOTNET));
-    return ac_look_reach(look, AC_REACH_PORT);
+    return ac_look_reach(look, ac_look_reach_of(look, AC_KIND_DOTNET));
 }
 
 static int run_dll(ac_look_t *look, const char *base)
@@ -127,7 +208,7 @@ static int run_dll(ac_look_t *look, const char *base)
     ac_look_arg(look, dll);
     ac_look_found(look, "%s.runtimeconfig.json with %s: %s %s (%s)", base, dll, dotnet,
                   dll, ac_kind_name(AC_KIND_DOTNET));
-    return ac_look_reach(look, AC_REACH_PORT);
+    return ac_look_reach(look, ac_look_reach_of(look, AC_KIND_DOTNET));
 }
 
 static int run_app(ac_look_t *look, const char *base)

@@ -17,6 +17,8 @@
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define HOSTING_STARTUP "ASPNETCORE_HOSTINGSTARTUPASSEMBLIES"
 #define NODE_OPTIONS "NODE_OPTIONS"
+#define STARTUP_HOOKS "DOTNET_STARTUP_HOOKS"
+#define COMPANION_NAME "AppCore.AspNetCore"
 #define IIS_INTEGRATION "Microsoft.AspNetCore.Server.IISIntegration"
 
 typedef struct process_t {
@@ -208,16 +210,51 @@ static void add_hosting_startup(process_t *proc)
     }
 }
 
+static const char *companion(const process_t *proc)
+{
+    return ac_companion_path(proc->spec->companions, proc->launch->kind,
+                             proc->launch->companion, proc->p);
+}
+
 /* In front of what the app wants of node, once that is known. */
 static void add_preload(process_t *proc)
 {
-    const char *path = ac_companion_path(proc->spec->companions, AC_KIND_NODE, proc->p);
+    const char *path = companion(proc);
     const char *options = ac_env_get(proc->env, NODE_OPTIONS);
 
     if (path) {
         ac_env_set(proc->env, NODE_OPTIONS,
                    apr_pstrcat(proc->p, "--require=\"", path, "\"",
                                options && *options ? " " : "", options, NULL));
+    }
+}
+
+static void extend_list(process_t *proc, const char *name, const char *first,
+                        const char *last)
+{
+    const char *old = ac_env_get(proc->env, name);
+    const char *separator = strcmp(name, STARTUP_HOOKS) ? ";" : ":";
+
+    old = old && *old ? old : NULL;
+    ac_env_set(proc->env, name,
+               apr_pstrcat(proc->p, first, *first && old ? separator : "",
+                           old ? old : "", old && *last ? separator : "", last, NULL));
+}
+
+/* First of the hooks, so that it takes the contract out of the environment before
+ * another one starts programs; last of the hosting startups, to see what the
+ * others did. Without a port there is one in name only: that of the socket. */
+static void add_hook(process_t *proc)
+{
+    const char *path = companion(proc);
+
+    if (!path) {
+        return;
+    }
+    extend_list(proc, STARTUP_HOOKS, path, "");
+    extend_list(proc, HOSTING_STARTUP, "", COMPANION_NAME);
+    if (!(proc->inst->reach & AC_REACH_PORT)) {
+        set_number(proc, "ASPNETCORE_PORT", 1);
     }
 }
 
@@ -228,6 +265,9 @@ static void add_companion(process_t *proc)
     }
     if (proc->launch->kind == AC_KIND_NODE) {
         add_preload(proc);
+    }
+    else if (proc->launch->kind == AC_KIND_DOTNET) {
+        add_hook(proc);
     }
 }
 

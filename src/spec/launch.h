@@ -57,7 +57,8 @@ typedef struct ac_launch_t {
     unsigned reach;             /* AC_REACH_*; FD and PORT together: offered both,
                                    the one that accepts first wins */
     uint32_t port;              /* asked for by PORT/ASPNETCORE_PORT; 0: any */
-    uint8_t companion;          /* AC_REACH_FD by the kind's companion */
+    uint8_t companion;          /* AC_REACH_FD by the kind's companion of this version;
+                                   0: without */
     const char *found;          /* a sentence: what was found and why it decided */
     const char *folder;         /* working folder */
     apr_array_header_t *argv;   /* const char *, never empty on success */

@@ -193,19 +193,29 @@ static int read_explicit_port(ac_look_t *look)
     return 1;
 }
 
-static int has_companion(const ac_look_t *look, ac_kind_e kind)
+/* The version of the companion that the app can use, or 0. One built for a newer
+ * .NET than the app's would not load. */
+static unsigned companion_of(ac_look_t *look, ac_kind_e kind)
 {
-    return ac_companion_is_usable(look->req->companions, kind, look->p);
+    int is_dotnet = kind == AC_KIND_DOTNET;
+    unsigned version = is_dotnet ? ac_look_hookable(look) : 1;
+    unsigned min = is_dotnet ? AC_COMPANION_DOTNET_MIN : 1;
+
+    for (; version >= min; --version) {
+        if (ac_companion_is_usable(look->req->companions, kind, version, look->p)) {
+            return version;
+        }
+    }
+    return 0;
 }
 
-unsigned ac_look_reach_of(const ac_look_t *look, ac_kind_e kind)
+unsigned ac_look_reach_of(ac_look_t *look, ac_kind_e kind)
 {
     switch (kind) {
     case AC_KIND_DOTNET:
-        return AC_REACH_PORT;
     case AC_KIND_NODE:
         /* What the companion does not understand still finds its port. */
-        return AC_REACH_PORT | (has_companion(look, kind) ? AC_REACH_FD : 0);
+        return AC_REACH_PORT | (companion_of(look, kind) ? AC_REACH_FD : 0);
     case AC_KIND_WSGI:
         /* gunicorn takes LISTEN_FDS; a PORT beside it would open a second door. */
         return AC_REACH_FD;
@@ -228,7 +238,7 @@ int ac_look_reach(ac_look_t *look, unsigned reach)
     }
     launch->reach = asked ? asked : ac_look_wants_port(look) ? AC_REACH_PORT : reach;
     launch->companion = !asked && (launch->reach & AC_REACH_FD)
-                        && has_companion(look, launch->kind);
+                        ? (uint8_t)companion_of(look, launch->kind) : 0;
     return 1;
 }
 

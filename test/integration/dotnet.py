@@ -81,17 +81,17 @@ def template(kind):
 
 
 @functools.lru_cache(None)
-def program(text):
+def program(text, name="own"):
     """An app of one source file."""
     need_sdk()
-    source = os.path.join(cache(), "own")
+    source = os.path.join(cache(), name)
     os.mkdir(source)
     version = ".".join(sdk().split(".")[:2])
-    for name, content in (("Own.csproj", PROJECT.format(version=version)),
+    for file, content in (("Own.csproj", PROJECT.format(version=version)),
                           ("Program.cs", text)):
-        with open(os.path.join(source, name), "w", encoding="utf-8") as f:
+        with open(os.path.join(source, file), "w", encoding="utf-8") as f:
             f.write(content)
-    return publish(source, "own")
+    return publish(source, name)
 
 
 def app(env, name, published, **options):

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of mod_appcore; see LICENSE.
 """What an ASP.NET Core app sees through us, written for IIS or for nothing at all: the
-contract of the ASP.NET Core Module, out of process."""
+contract of the ASP.NET Core Module, out of process, on a port and without companion
+(test_121 has it)."""
 
 import hashlib
 import http.client
@@ -41,6 +42,7 @@ def httpd(env):
     in_both = IN_BOTH.format(folder=folder)
     env.folder, env.expected = folder, {folder: 3}
     env.start(f"""
+AppCoreListen tcp
 Listen 127.0.0.1:{env.port2}
 <AppCoreApp redirecting>
     AppCorePath {folder}
