@@ -59,6 +59,14 @@ def read(pid, name):
         return b""
 
 
+def connections(port):
+    """TCP connections of this port that its owner has not closed yet."""
+    established, close_wait = "01", "08"
+    lines = (line.split() for line in read("net", "tcp").decode().splitlines()[1:])
+    return [fields for fields in lines if fields[3] in (established, close_wait)
+            and fields[1].endswith(f":{port:04X}")]
+
+
 def alive(pid):
     try:
         return Process(pid).state != "Z"

@@ -108,9 +108,12 @@ def test_log_tells_the_time_of_a_start(httpd):
     """It counts from the fork, not from when somebody had time to look."""
     for i in range(3):
         assert httpd.get(f"/slow-{i}/pid").status == 200
-    said = re.findall(r"app slow-\d: process \d+ .*is ready after (\d+) ms",
-                      httpd.log_text())
-    assert len(said) == 3
+
+    def told():
+        found = re.findall(r"app slow-\d: process \d+ .*is ready after (\d+) ms",
+                           httpd.log_text())
+        return found if len(found) == 3 else None
+    said = wait_for(told, what="three lines about starts")
     assert all(500 <= int(ms) < 3000 for ms in said), said
 
 
