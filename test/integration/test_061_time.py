@@ -16,11 +16,13 @@ from rawapp import RawApp
 
 pytestmark = pytest.mark.mpm
 KEEP_ALIVE_MS = 1200
+# Just above the idle time at which a POST still takes a connection.
+CROSS_MS = 1010
 
 
 @pytest.fixture(scope="module")
 def httpd(env):
-    env.made = {name: RawApp(env, name) for name in ("quick", "idle", "shut")}
+    env.made = {name: RawApp(env, name) for name in ("quick", "idle", "cross", "shut")}
     env.start(f"""
 <AppCoreApp quick>
     AppCorePath {env.made["quick"].folder}
@@ -32,6 +34,11 @@ AppCoreMount /quick quick
     AppCoreEnvironmentVariable RAW_KEEP_ALIVE_MS {KEEP_ALIVE_MS}
 </AppCoreApp>
 AppCoreMount /idle idle
+<AppCoreApp cross>
+    AppCorePath {env.made["cross"].folder}
+    AppCoreEnvironmentVariable RAW_CROSS_MS {CROSS_MS}
+</AppCoreApp>
+AppCoreMount /cross cross
 <AppCoreApp shut>
     AppCorePath {env.made["shut"].folder}
     AppCoreListen tcp
@@ -193,3 +200,16 @@ def test_app_that_closes_idle_connections_at_the_worst_moment(httpd):
         t.join()
     assert len(statuses) == 36
     assert not [s for s in statuses if s[2] != 200]
+
+
+def test_end_of_an_idle_connection_crosses_the_next_request(httpd):
+    """The worst moment every time: the app closes instead of reading."""
+    app = httpd.made["cross"]
+    connection = http.client.HTTPConnection("127.0.0.1", httpd.port, timeout=30)
+    for method in ("GET", "POST", "GET", "PUT", "POST"):
+        connection.request(method, "/cross/digest", body=None if method == "GET" else b"x")
+        answer = connection.getresponse()
+        assert answer.status == 200 and answer.read(), method
+        time.sleep(CROSS_MS / 1000 + 0.05)      # the idle time is what is tried
+    connection.close()
+    assert len(app.events("request")) == 5

@@ -282,13 +282,17 @@ ROUTES = {f.__name__: f for f in (answer, pid, digest, big, echo, hold, swallow,
 
 
 def idle_too_long(conn):
-    """Closes like a server whose keep-alive time is over, by its own clock."""
-    limit = os.environ.get("RAW_KEEP_ALIVE_MS")
-    if not limit or conn.data:
+    """Like a server whose keep-alive time is over, by its own clock; or one whose end
+    of the connection always crosses the next request on the way."""
+    limit, crosses = os.environ.get("RAW_KEEP_ALIVE_MS"), os.environ.get("RAW_CROSS_MS")
+    if conn.data or not (limit or crosses):
         return False
     poller = select.poll()
     poller.register(conn.sock, select.POLLIN)
-    return not poller.poll(int(limit))
+    began = time.monotonic()
+    if not poller.poll(int(limit) if limit else None):
+        return True
+    return crosses and time.monotonic() - began > int(crosses) / 1000
 
 
 def serve(conn):
