@@ -207,7 +207,8 @@ def test_end_of_an_idle_connection_crosses_the_next_request(httpd):
     app = httpd.made["cross"]
     connection = http.client.HTTPConnection("127.0.0.1", httpd.port, timeout=30)
     for method in ("GET", "POST", "GET", "PUT", "POST"):
-        connection.request(method, "/cross/digest", body=None if method == "GET" else b"x")
+        body = None if method == "GET" else b"x"
+        connection.request(method, "/cross/digest", body=body)
         answer = connection.getresponse()
         assert answer.status == 200 and answer.read(), method
         time.sleep(CROSS_MS / 1000 + 0.05)      # the idle time is what is tried
