@@ -319,7 +319,9 @@ class Server:
             where = str(self.app_port) if self.transport == "port" else path
             command = [find_program("node", "nodejs"),
                        f"{self.tools.base}/node/app.js", where]
-        self.backend = subprocess.Popen(command)
+        # A session of its own, as any service has: where the kernel shares the
+        # processors among sessions, both servers' apps get the same.
+        self.backend = subprocess.Popen(command, start_new_session=True)
         limit = time.monotonic() + START_LIMIT
         while self.transport != "port" and time.monotonic() < limit:
             if os.path.exists(path):
