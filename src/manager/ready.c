@@ -168,6 +168,14 @@ static int probe_port(ac_run_t *run, int ipv6)
     return 1;
 }
 
+/* IPv4 where there is a choice: a listener on all addresses may come up between
+ * the two looks. */
+static int probe_ports(ac_run_t *run)
+{
+    return probe_port(run, 0)
+           || (knock_port(run->port, 1) && (probe_port(run, 0) || probe_port(run, 1)));
+}
+
 static void look_for_path(ac_run_t *run)
 {
     struct stat st;
@@ -265,7 +273,7 @@ static void probe(ac_run_t *run)
     int waits = run->folder_watch.fd >= 0 && !run->path_taken;
 
     run->probe_at = waits ? 0 : run->m->now + step(run);
-    if ((run->reach & AC_REACH_PORT) && (probe_port(run, 0) || probe_port(run, 1))) {
+    if ((run->reach & AC_REACH_PORT) && probe_ports(run)) {
         become_ready(run, AC_ADDRESS_TCP);
     }
     else if ((run->reach & AC_REACH_FD)
