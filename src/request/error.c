@@ -10,6 +10,7 @@
 #include "apr_strings.h"
 #include "base/clock.h"
 #include "outproc/respond.h"
+#include "request/child.h"
 #include "request/page.h"
 #include "shared/report.h"
 
@@ -27,16 +28,21 @@ static int seconds(apr_interval_time_t retry)
     return (int)apr_time_sec(retry + apr_time_from_sec(1) - 1);
 }
 
-/* web.config may say how errors are shown, and is known only after a look. */
+/* web.config and environment may say how errors are shown, and are known only after
+ * a look. app: NULL to ask the board. */
 static ac_page_t page_for(const ac_mount_t *mount, const ac_board_app_t *app)
 {
     const ac_settings_t *set = mount->spec->set;
+    ac_board_app_t now;
     ac_page_t page = {
         .app = mount->spec->name,
         .detailed = set->detailed_errors.v == AC_ON,
         .bare = set->disable_startup_error_page.v == AC_ON
     };
 
+    if (!app && ac_child() && ac_child_app(mount, &now) >= 0) {
+        app = &now;
+    }
     if (app && app->facts.request_time > 0) {
         page.detailed = app->facts.detailed_errors;
         page.bare = app->facts.disable_error_page;

@@ -64,7 +64,7 @@ def httpd(env):
     text += f"""
 <AppCoreApp raw>
     AppCorePath {env.made["raw"].folder}
-    AppCoreDetailedErrors On
+    AppCoreEnvironmentVariable ASPNETCORE_ENVIRONMENT Development
 </AppCoreApp>
 AppCoreMount /raw raw
 <AppCoreApp stolen>
@@ -280,6 +280,7 @@ def test_broken_exchange_has_a_page(httpd):
     target, _ = raw.answer("nonsense\r\n\r\n")
     answer = page(httpd, target)
     assert answer.status == 502 and "502.3" in answer.plain
+    assert "did not answer as it should" in answer.plain    # Development: in detail
 
 
 def test_sub_status_reaches_the_access_log(httpd):
