@@ -201,7 +201,7 @@ START_TEST(test_ready_notification)
 
     kill(app_pid, SIGKILL);
     waitpid(app_pid, NULL, 0);
-    /* In this session, so that the helper below may join its group. */
+    /* Of one session, so that the helper below may join its group. */
     app_pid = helper_fork();
     if (app_pid == 0) {
         pause();
