@@ -17,31 +17,11 @@
 
 #define CHUNK 8192
 
-/* What the look is told passes through a process of the app's user; secrets it
- * does not need. */
-static ac_settings_t *without_secrets(const ac_settings_t *set, apr_pool_t *p)
-{
-    ac_settings_t *copy = apr_pmemdup(p, set, sizeof(*set));
-    const apr_array_header_t *all = set->environment.v;
-    int i;
-
-    copy->environment.v = apr_array_make(p, all->nelts, sizeof(ac_env_var_t));
-    for (i = 0; i < all->nelts; ++i) {
-        const ac_env_var_t *var = &APR_ARRAY_IDX(all, i, const ac_env_var_t);
-
-        if (!var->secret) {
-            APR_ARRAY_PUSH(copy->environment.v, ac_env_var_t) = *var;
-        }
-    }
-    return copy;
-}
-
 void ac_look_start(ac_home_t *home)
 {
     ac_manager_t *m = home->m;
     ac_look_request_t req = { home->spec->folder, home->spec->prefix, home->spec->name,
-                              without_secrets(home->spec->set, m->ptemp),
-                              home->spec->companions };
+                              home->spec->set, home->spec->companions };
     ac_wire_writer_t bytes, w;
 
     ac_look_cancel(home);

@@ -22,7 +22,7 @@ typedef struct ac_look_request_t {
     const char *folder;
     const char *prefix;
     const char *name;
-    const ac_settings_t *set;   /* environment without secrets */
+    const ac_settings_t *set;   /* secrets are left out of the encoding */
     const char *companions;     /* as in ac_spec_t */
 } ac_look_request_t;
 
