@@ -8,10 +8,9 @@
  *
  * A state machine that never waits: ac_exchange_step() does what can be done now,
  * then says for which events on which descriptors, and until when, somebody
- * should wait. outproc/drive.c waits with poll() on the worker; an MPM that waits
- * in its own way calls the same step. Only a worker that holds the request may
- * step. It blocks nowhere but in httpd's output filters, when the client is slow
- * and a FLUSH passes.
+ * should wait: the stuff of a task's step (conn/task.h). Only a worker that
+ * holds the request may step. It blocks nowhere but in httpd's output filters, when
+ * the client is slow and a FLUSH passes.
  *
  *   request side    connect -> head -> body ............ -> sent
  *   response side              head -> (1xx, head)* -> body -> done

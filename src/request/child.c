@@ -15,7 +15,7 @@
 #include "http_log.h"
 #include "util_cfgtree.h"
 #include "base/clock.h"
-#include "outproc/drive.h"
+#include "conn/task.h"
 #include "parent/parent.h"
 #include "request/client.h"
 #include "request/dispatch.h"
@@ -215,7 +215,7 @@ void ac_request_child_init(apr_pool_t *pchild, server_rec *s)
     }
     child.row = ac_rows_claim(child.rows, (uint32_t)getpid());
     child.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    ac_drive_init();
+    ac_task_init();
     ac_client_init();
     ac_workers_init(pchild);
     ac_dispatch_init(pchild, s);

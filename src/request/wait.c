@@ -8,10 +8,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "http_connection.h"
-#include "http_core.h"
 #include "http_log.h"
-#include "apr_portable.h"
 #include "base/clock.h"
 #include "request/child.h"
 
@@ -20,8 +17,6 @@ APLOG_USE_MODULE(appcore);
 #define LOOK_AGAIN apr_time_from_sec(1)
 /* The manager's mailbox was full: it is busy, for milliseconds. */
 #define ASK_AGAIN apr_time_from_msec(10)
-/* Streams of HTTP/2 have no socket; their end is a flag. */
-#define LOOK_AT_FLAG apr_time_from_msec(500)
 
 void ac_wait_init(ac_wait_t *w, request_rec *r, const ac_mount_t *mount)
 {
@@ -29,7 +24,6 @@ void ac_wait_init(ac_wait_t *w, request_rec *r, const ac_mount_t *mount)
     w->r = r;
     w->mount = mount;
     w->place = -1;
-    w->client_fd = -1;
     w->left = mount->spec->set->queue_time.v;
     w->waiter.fd = -1;
     w->waiter.app_id = mount->spec->id;
@@ -68,9 +62,6 @@ static void join(ac_wait_t *w)
     w->deadline = ac_clock_now() + w->left;
     w->waiter.index = -1;
     w->waiter.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (!w->r->connection->master) {
-        apr_os_sock_get(&w->client_fd, ap_get_conn_socket(w->r->connection));
-    }
     ac_dispatch_join(&w->waiter);
 }
 
@@ -100,41 +91,43 @@ static int client_gone(const ac_wait_t *w, short revents)
            || ((revents & POLLRDHUP) && !ap_request_has_body(w->r));
 }
 
-/* One sleep, until `until` at the latest; 0 when the client left. */
-static int sleep_once(ac_wait_t *w, apr_time_t now, apr_time_t until)
-{
-    apr_interval_time_t longest = w->client_fd < 0 ? LOOK_AT_FLAG : LOOK_AGAIN;
-    apr_interval_time_t left = until - now < longest ? until - now : longest;
-    struct pollfd pfd[2] = {
-        { .fd = w->waiter.fd, .events = POLLIN },
-        { .fd = w->client_fd, .events = POLLRDHUP },
-    };
-    eventfd_t n;
-
-    if (ap_request_has_body(w->r)) {
-        pfd[1].events = 0;
-    }
-    if (poll(pfd, 2, (int)((left + 999) / 1000)) > 0 && pfd[0].revents) {
-        eventfd_read(w->waiter.fd, &n);
-    }
-    return !client_gone(w, pfd[1].fd >= 0 ? pfd[1].revents : 0);
-}
-
 /* What the board says against what the caller saw: is there something new? */
-static int news(const ac_wait_t *w, int index, const ac_board_app_t *seen)
+static int news(const ac_wait_t *w)
 {
+    const ac_waiter_t *waiter = &w->waiter;
     ac_board_app_t now;
     int at = ac_child_app(w->mount, &now);
 
-    return at != index || (at >= 0 && memcmp(&now, seen, sizeof(now)) != 0);
+    return at != waiter->index
+           || (at >= 0 && memcmp(&now, &waiter->seen, sizeof(now)) != 0);
 }
 
-ac_wait_e ac_wait_next(ac_wait_t *w, int index, const ac_board_app_t *seen,
-                       apr_interval_time_t nap)
+static apr_time_t earlier(apr_time_t a, apr_time_t b)
+{
+    return b && b < a ? b : a;
+}
+
+static ac_wait_e look(ac_wait_t *w)
 {
     apr_time_t now = ac_clock_now();
-    apr_time_t nap_end = nap > 0 ? now + nap : 0;
 
+    if (news(w)) {
+        return AC_WAIT_AGAIN;
+    }
+    if (now >= w->deadline) {
+        return AC_WAIT_TIME;
+    }
+    if (w->nap_end && now >= w->nap_end) {
+        return AC_WAIT_AGAIN;
+    }
+    ask(w, now);
+    w->until = earlier(earlier(w->deadline, w->nap_end), w->ask_at);
+    return AC_WAIT_PENDING;
+}
+
+ac_wait_e ac_wait_begin(ac_wait_t *w, int index, const ac_board_app_t *seen,
+                        apr_interval_time_t nap)
+{
     if (index >= 0) {
         ac_wait_arrive(w, seen);
         if (seen->failures != w->failures) {
@@ -146,23 +139,18 @@ ac_wait_e ac_wait_next(ac_wait_t *w, int index, const ac_board_app_t *seen,
     }
     join(w);
     ac_dispatch_update(&w->waiter, index, seen);
-    for (;; now = ac_clock_now()) {
-        apr_time_t until = nap_end && nap_end < w->deadline ? nap_end : w->deadline;
+    w->nap_end = nap > 0 ? ac_clock_now() + nap : 0;
+    return look(w);
+}
 
-        if (news(w, index, seen)) {
-            return AC_WAIT_AGAIN;
-        }
-        if (now >= w->deadline) {
-            return AC_WAIT_TIME;
-        }
-        if (nap_end && now >= nap_end) {
-            return AC_WAIT_AGAIN;
-        }
-        ask(w, now);
-        if (!sleep_once(w, now, until < w->ask_at ? until : w->ask_at)) {
-            return AC_WAIT_CLIENT_GONE;
-        }
+ac_wait_e ac_wait_check(ac_wait_t *w, short got, short got_client)
+{
+    eventfd_t n;
+
+    if (got) {
+        eventfd_read(w->waiter.fd, &n);
     }
+    return client_gone(w, got_client) ? AC_WAIT_CLIENT_GONE : look(w);
 }
 
 void ac_wait_end(ac_wait_t *w)

@@ -7,17 +7,18 @@
 /* A request that waits until its app can take it.
  *
  * The queue is counted over the whole server (AppCoreQueueLimit) and timed
- * (AppCoreQueueTimeLimit). A waiter sleeps in poll() on an eventfd of its own,
- * written by the dispatcher when the app's entry on the board changes, and on the
- * client's socket, so that one who leaves is noticed at once. Nothing depends on
- * a single wake-up: every second a waiter looks for itself and asks again, which
- * also bridges a change of managers. */
+ * (AppCoreQueueTimeLimit). Nothing here sleeps: a waiter has an eventfd, written by
+ * the dispatcher when the app's entry on the board changes, and a time; whoever
+ * drives the request polls both, and the client. Nothing depends on a single
+ * wake-up: every second a waiter looks for itself and asks again, which also
+ * bridges a change of managers. */
 
 #include "request/dispatch.h"
 #include "conf/conf.h"
 
 typedef enum ac_wait_e {
-    AC_WAIT_AGAIN = 0,          /* the app changed, or the nap is over: try again */
+    AC_WAIT_PENDING = 0,        /* until waiter.fd is readable, or w->until */
+    AC_WAIT_AGAIN,              /* the app changed, or the nap is over: try again */
     AC_WAIT_FULL,               /* the queue is full */
     AC_WAIT_TIME,               /* waited for too long */
     AC_WAIT_FAILED,             /* a start failed since the request came */
@@ -30,9 +31,10 @@ typedef struct ac_wait_t {
     ac_waiter_t waiter;
     int joined;
     int place;                  /* board index of the queue place, -1: none */
-    int client_fd;
     apr_interval_time_t left;   /* of AppCoreQueueTimeLimit */
     apr_time_t deadline;        /* while joined */
+    apr_time_t nap_end;         /* 0: none */
+    apr_time_t until;           /* when to look again */
     apr_time_t ask_at;          /* when to tell the manager next */
     int asked;
     uint32_t failures;          /* of the app, when the request came */
@@ -44,10 +46,13 @@ void ac_wait_init(ac_wait_t *w, request_rec *r, const ac_mount_t *mount);
 /* The first look at the app: failures beyond these are news. */
 void ac_wait_arrive(ac_wait_t *w, const ac_board_app_t *app);
 
-/* Sleeps until the app is no longer as `seen` (index as well; -1: not on the
+/* Waits until the app is no longer as `seen` (index as well; -1: not on the
  * board) or, if nap is above 0, that time passed. */
-ac_wait_e ac_wait_next(ac_wait_t *w, int index, const ac_board_app_t *seen,
-                       apr_interval_time_t nap);
+ac_wait_e ac_wait_begin(ac_wait_t *w, int index, const ac_board_app_t *seen,
+                        apr_interval_time_t nap);
+/* Something happened to the eventfd or to the client (poll()'s events), or it is
+ * time: how does it stand? */
+ac_wait_e ac_wait_check(ac_wait_t *w, short got, short got_client);
 /* Gives the place back; harmless when there is none. The time waited counts for
  * the request as a whole, however often it has to wait. */
 void ac_wait_end(ac_wait_t *w);

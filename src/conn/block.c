@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#include "conn/block.h"
+
+#include <poll.h>
+
+#include "base/clock.h"
+
+/* An HTTP/2 stream reports its end by a flag that wakes nobody. */
+#define LOOK_AGAIN apr_time_from_msec(500)
+#define READ_AGAIN apr_time_from_sec(1)
+
+static int timeout_ms(apr_time_t now, apr_time_t until)
+{
+    apr_interval_time_t left = until - now;
+
+    if (until == 0) {
+        return -1;
+    }
+    /* Rounded up, or the last millisecond would be a busy loop. */
+    return left <= 0 ? 0 : (int)((left < apr_time_from_sec(3600)
+                                  ? left : apr_time_from_sec(3600)) + 999) / 1000;
+}
+
+static apr_time_t earlier(apr_time_t a, apr_time_t b)
+{
+    return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+/* The end of what the client sends is looked for where that ends the task;
+ * elsewhere it would be reported over and over while nobody reads. */
+static short client_events(const ac_task_t *task)
+{
+    return task->client_is_socket && task->watch_client
+           ? task->want_client | POLLRDHUP : task->want_client;
+}
+
+/* Waits until something that the task wants happened or `until` came. A client
+ * of which nothing is wanted is not looked at in the first moments: most answers
+ * come before it could leave, and looking at two sockets costs. */
+static void wait_once(ac_task_t *task, apr_time_t until, int young)
+{
+    struct pollfd pfd[2] = {
+        { .fd = task->fd, .events = task->want },
+        { .fd = task->client_fd, .events = client_events(task) },
+    };
+    int n;
+
+    /* A socket without events tells of a reset all the same. */
+    if (young ? !task->want_client : !pfd[1].events && !task->client_is_socket) {
+        pfd[1].fd = -1;
+    }
+    n = poll(pfd, 2, timeout_ms(ac_clock_now(), until));
+    task->got = n > 0 ? pfd[0].revents : 0;
+    task->got_client = n > 0 ? pfd[1].revents : 0;
+    if (n == 0 && task->reads_body) {
+        task->got_client = POLLIN;
+    }
+}
+
+int ac_block_run(ac_task_t *task)
+{
+    apr_time_t slow_at = ac_clock_now() + AC_TASK_BUDGET;
+    int rv;
+
+    while ((rv = task->step(task)) == AC_TASK_WAIT) {
+        apr_time_t until = earlier(task->deadline, slow_at);
+
+        if (!task->client_is_socket) {
+            until = earlier(until, ac_clock_now() + LOOK_AGAIN);
+        }
+        else if (task->reads_body) {
+            until = earlier(until, ac_clock_now() + READ_AGAIN);
+        }
+        wait_once(task, until, slow_at != 0);
+        if (slow_at && ac_clock_now() >= slow_at) {
+            task->slow(task);
+            slow_at = 0;
+        }
+    }
+    return rv;
+}

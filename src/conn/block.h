@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#ifndef AC_CONN_BLOCK_H
+#define AC_CONN_BLOCK_H
+
+/* Runs a task to its end on the worker that calls, with poll(). */
+
+#include "conn/task.h"
+
+/* What the last step returned. Blocks for as long as that takes. */
+int ac_block_run(ac_task_t *task);
+
+#endif

@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#include "request/serve.h"
+
+#include <errno.h>
+#include <poll.h>
+
+#include "http_log.h"
+#include "http_protocol.h"
+#include "base/clock.h"
+#include "request/client.h"
+#include "request/dispatch.h"
+#include "request/error.h"
+#include "request/policy.h"
+#include "request/static.h"
+
+APLOG_USE_MODULE(appcore);
+
+/* A full backlog empties within milliseconds; a process that does not answer
+ * connect() is about to be replaced, and the board will say so. */
+#define NAP_BUSY apr_time_from_msec(3)
+#define NAP_GONE apr_time_from_msec(100)
+#define NAP_UNKNOWN apr_time_from_msec(50)
+
+/* A phase is over: on with s->phase, without waiting. */
+#define GO_ON (-201)
+
+static int go_to(ac_serve_t *s, ac_serve_phase_e phase)
+{
+    s->phase = phase;
+    return GO_ON;
+}
+
+/* After a wait, or in the middle of it. */
+static int waited(ac_serve_t *s, ac_wait_e result)
+{
+    request_rec *r = s->task.r;
+
+    switch (result) {
+    case AC_WAIT_PENDING:
+        s->phase = AC_SERVE_PAUSE;
+        s->task.fd = s->wait.waiter.fd;
+        s->task.want = POLLIN;
+        s->task.want_client = 0;
+        s->task.watch_client = !ap_request_has_body(r);
+        s->task.reads_body = 0;
+        s->task.deadline = s->wait.until;
+        return AC_TASK_WAIT;
+    case AC_WAIT_AGAIN:
+        return go_to(s, AC_SERVE_AWAIT);
+    case AC_WAIT_FULL:
+        return ac_error_unavailable(r, s->mount, 0, "too many requests wait for it "
+                                    "(AppCoreQueueLimit)");
+    case AC_WAIT_TIME:
+        return ac_error_unavailable(r, s->mount, 0, "it was not ready within "
+                                    "AppCoreQueueTimeLimit");
+    case AC_WAIT_FAILED:
+        return ac_error_start(r, s->mount, &s->app);
+    case AC_WAIT_CLIENT_GONE:
+        break;
+    }
+    return ac_error_client_gone(r);
+}
+
+static int wait_for_app(ac_serve_t *s, apr_interval_time_t nap)
+{
+    ac_workers_slow(&s->permit);
+    return waited(s, ac_wait_begin(&s->wait, s->index, &s->app, nap));
+}
+
+static int pause_step(ac_serve_t *s)
+{
+    return waited(s, ac_wait_check(&s->wait, s->task.got, s->task.got_client));
+}
+
+/* Why an app without hope is not served. */
+static int hopeless(ac_serve_t *s)
+{
+    if (s->app.state == AC_APP_STOPPING || s->app.state == AC_APP_REMOVED) {
+        return ac_error_unavailable(s->task.r, s->mount, 0, "it is being stopped");
+    }
+    return ac_error_start(s->task.r, s->mount, &s->app);
+}
+
+static int await_step(ac_serve_t *s)
+{
+    s->index = ac_child_app(s->mount, &s->app);
+    if (s->index < 0) {
+        /* Configured a moment ago, and the manager is about to read it. */
+        return wait_for_app(s, NAP_UNKNOWN);
+    }
+    if (s->app.state == AC_APP_RUNNING && s->app.n_ready > 0) {
+        return go_to(s, AC_SERVE_OBTAIN);
+    }
+    ac_wait_arrive(&s->wait, &s->app);
+    return ac_policy_hope(&s->app, ac_clock_now()) ? wait_for_app(s, 0) : hopeless(s);
+}
+
+/* The ready slot with the fewest requests in flight; equals take turns. A process
+ * that just refused a connection comes last. */
+static int choose_process(ac_serve_t *s)
+{
+    unsigned n = s->app.n_slots < AC_BOARD_SLOTS ? s->app.n_slots : AC_BOARD_SLOTS;
+    unsigned first = 0, i, best = AC_BOARD_NO_PROC;
+    uint32_t least = UINT32_MAX;
+
+    if (n > 1) {
+        first = atomic_fetch_add_explicit(&s->child->apps[s->mount->index].turn, 1,
+                                          memory_order_relaxed);
+    }
+    for (i = 0; i < n; i++) {
+        unsigned proc = s->app.slots[(first + i) % n];
+        uint32_t load;
+
+        if (proc == AC_BOARD_NO_PROC) {
+            continue;
+        }
+        load = n == 1 ? 0 : ac_rows_proc_count(s->child->rows, proc);
+        if (proc == s->failed_proc) {
+            load = UINT32_MAX - 1;
+        }
+        if (load < least) {
+            least = load;
+            best = proc;
+        }
+    }
+    s->proc_index = best;
+    return best != AC_BOARD_NO_PROC
+           && ac_board_proc(s->child->board, best, s->app.id, &s->proc)
+           && !s->proc.draining;
+}
+
+static void count_out(ac_serve_t *s)
+{
+    if (s->counted) {
+        s->counted = 0;
+        ac_rows_proc_put(s->child->rows, s->child->row, s->proc_index);
+    }
+}
+
+/* The manager ends a process that drains as soon as nobody is counted on it, so who
+ * counts looks once more: either that one sees us, or we see that it drains. */
+static int count_in(ac_serve_t *s)
+{
+    ac_rows_proc_take(s->child->rows, s->child->row, s->proc_index);
+    s->counted = 1;
+    if (ac_board_proc_current(s->child->board, s->proc_index, s->proc.generation)) {
+        return 1;
+    }
+    count_out(s);
+    return 0;
+}
+
+/* A request that may not be repeated takes no connection the app may be closing
+ * at this moment. */
+static int must_be_careful(const ac_serve_t *s)
+{
+    return !ac_retry_idempotent(s->task.r->method)
+           || (s->body->framing == AC_BODY_CHUNKED)
+           || s->body->length > AC_BODY_KEEP;
+}
+
+/* A process that ended leaves its listener behind for its successor. Nothing that
+ * may not be repeated is sent there, nor what came back from there already. */
+static int nobody_there(const ac_serve_t *s)
+{
+    return (s->proc_index == s->failed_proc || must_be_careful(s))
+           && ac_process_gone(s->proc.pid);
+}
+
+static apr_status_t connect_to(ac_serve_t *s)
+{
+    ac_pool_t *pool = ac_child_pool(s->mount, s->proc.slot);
+
+    if (pool && !s->again) {
+        s->conn = ac_pool_take(pool, s->proc_index, s->proc.generation,
+                               must_be_careful(s), ac_clock_now());
+    }
+    if (s->conn) {
+        return APR_SUCCESS;
+    }
+    if (nobody_there(s)) {
+        return ECONNREFUSED;
+    }
+    return ac_appconn_open(&s->conn, ac_conf_globals()->runtime_dir, s->proc_index,
+                           &s->proc);
+}
+
+/* The process is free for others as soon as its part is over. */
+static void app_done(ac_exchange_t *x)
+{
+    ac_serve_t *s = x->baton;
+    ac_appconn_t *conn = ac_exchange_take_conn(x);
+    ac_pool_t *pool = conn ? ac_child_pool(s->mount, s->proc.slot) : NULL;
+
+    if (pool && ac_board_proc_current(s->child->board, conn->proc, conn->generation)) {
+        ac_pool_put(pool, &conn, ac_clock_now());
+        ac_dispatch_ensure();
+    }
+    ac_appconn_close(&conn);
+    count_out(s);
+}
+
+static int prepare_body(ac_serve_t *s)
+{
+    apr_int64_t size = s->mount->spec->set->request_buffering.v;
+    int status = HTTP_BAD_REQUEST;
+
+    if (s->body) {
+        return OK;
+    }
+    s->body = ac_body_create(s->task.r, s->app.facts.max_content_length, &status);
+    if (!s->body) {
+        return status;
+    }
+    if (s->body->filtered && size <= 0) {
+        /* A filter that expands the body says so in the head with its first byte. */
+        size = 1;
+    }
+    if (size > 0 && ac_body_buffer(s->body, (apr_size_t)size) != APR_SUCCESS) {
+        return s->body->http_status;
+    }
+    return OK;
+}
+
+static void create_exchange(ac_serve_t *s)
+{
+    ac_exchange_t *x = ac_exchange_create(s->task.r);
+
+    x->body = s->body;
+    x->silence = s->app.facts.request_time > 0 ? s->app.facts.request_time
+                                               : s->mount->spec->set->request_time.v;
+    x->sendfile = s->mount->sendfile && s->mount->sendfile->nelts > 0;
+    x->app_done = app_done;
+    x->baton = s;
+    x->client_fd = s->task.client_fd;
+    x->client_is_socket = s->task.client_is_socket;
+    s->body->blocking = s->task.client_fd < 0;
+    s->x = x;
+}
+
+static int begin_exchange(ac_serve_t *s)
+{
+    ac_client_head_t head = { 0 };
+    int rv;
+
+    ac_wait_end(&s->wait);
+    if (!s->x) {
+        create_exchange(s);
+    }
+    rv = ac_client_head(&head, s->task.r, s->body, &s->proc, s->app.facts.kind);
+    if (rv != OK) {
+        return rv;
+    }
+    s->x->head = head.data;
+    s->x->head_len = head.len;
+    s->x->upgrade_asked = head.upgrade != AC_UPGRADE_NONE;
+    ac_exchange_begin(s->x, s->conn);
+    s->conn = NULL;
+    s->task.got = s->task.got_client = 0;
+    return go_to(s, AC_SERVE_EXCHANGE);
+}
+
+static int obtain_step(ac_serve_t *s)
+{
+    apr_status_t status = APR_EAGAIN;
+    int rv = prepare_body(s);
+
+    if (rv != OK) {
+        return rv;
+    }
+    if (choose_process(s) && count_in(s)) {
+        status = connect_to(s);
+        if (status == APR_SUCCESS) {
+            return begin_exchange(s);
+        }
+        count_out(s);
+        s->failed_proc = s->proc_index;
+        ap_log_rerror(APLOG_MARK, APLOG_DEBUG, status, s->task.r, "app %s: no "
+                      "connection to process %u yet", s->mount->spec->name,
+                      s->proc.pid);
+    }
+    return wait_for_app(s, APR_STATUS_IS_EAGAIN(status) ? NAP_BUSY : NAP_GONE);
+}
+
+static void want_exchange(ac_serve_t *s)
+{
+    const ac_exchange_t *x = s->x;
+    ac_task_t *task = &s->task;
+    int tunnel = x->phase == AC_PHASE_TUNNEL;
+
+    task->fd = x->conn->fd;
+    task->want = x->want_app;
+    task->want_client = x->want_client;
+    task->watch_client = !tunnel && ac_exchange_client_quiet(x);
+    task->reads_body = !tunnel && (x->want_client & POLLIN);
+    task->deadline = x->deadline;
+}
+
+static int exchange_step(ac_serve_t *s)
+{
+    ac_appconn_t *conn;
+
+    s->x->got_app = s->task.got;
+    s->x->got_client = s->task.got_client;
+    if (ac_exchange_step(s->x) == AC_STEP_WAIT) {
+        want_exchange(s);
+        return AC_TASK_WAIT;
+    }
+    conn = ac_exchange_take_conn(s->x);
+    ac_appconn_close(&conn);
+    count_out(s);
+    return go_to(s, AC_SERVE_DECIDE);
+}
+
+static ac_retry_e decide(ac_serve_t *s)
+{
+    ac_retry_facts_t facts = {
+        .outcome = s->x->outcome,
+        .reused = s->x->reused,
+        .gone = s->x->outcome == AC_OUTCOME_CLOSED && ac_process_gone(s->proc.pid),
+        .sent = s->x->sent > 0,
+        .idempotent = ac_retry_idempotent(s->task.r->method),
+        .replayable = s->body->replayable,
+        .repeats = s->repeats
+    };
+    ac_retry_e retry = ac_retry_decide(&facts);
+
+    if (retry != AC_RETRY_NO) {
+        s->repeats += facts.sent;
+        s->failed_proc = retry == AC_RETRY_WHEN_READY ? s->proc_index : AC_BOARD_NO_PROC;
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, s->x->error, s->task.r, "app %s: %s; the "
+                      "request is sent again", s->mount->spec->name,
+                      ac_outcome_name(s->x->outcome));
+    }
+    return retry;
+}
+
+static int finish(ac_serve_t *s)
+{
+    ac_exchange_t *x = s->x;
+
+    if (x->outcome == AC_OUTCOME_CLIENT_GONE) {
+        return ac_error_client_gone(s->task.r);
+    }
+    if (x->outcome == AC_OUTCOME_FILTERED) {
+        return ac_error_filtered(s->task.r, s->mount);
+    }
+    if (x->outcome != AC_OUTCOME_DONE) {
+        return ac_error_exchange(x, s->mount, &s->proc);
+    }
+    ac_rows_app_served(s->child->rows, (unsigned)s->index);
+    if (x->sendfile_path) {
+        return ac_static_sendfile(s->task.r, s->mount, s->app.facts.uid,
+                                  x->sendfile_path);
+    }
+    return OK;
+}
+
+static int decide_step(ac_serve_t *s)
+{
+    switch (decide(s)) {
+    case AC_RETRY_NOW:
+        s->again = 1;
+        return go_to(s, AC_SERVE_AWAIT);
+    case AC_RETRY_WHEN_READY:
+        /* Not worth it before the board says that the process is gone. */
+        s->again = 1;
+        return wait_for_app(s, NAP_GONE);
+    case AC_RETRY_NO:
+        break;
+    }
+    return finish(s);
+}
+
+static int step(ac_task_t *task)
+{
+    static int (*const steps[])(ac_serve_t *) = {
+        await_step, obtain_step, pause_step, exchange_step, decide_step
+    };
+    ac_serve_t *s = (ac_serve_t *)task;
+    int rv;
+
+    do {
+        rv = steps[s->phase](s);
+    } while (rv == GO_ON);
+    return rv;
+}
+
+static void slow(ac_task_t *task)
+{
+    ac_serve_t *s = (ac_serve_t *)task;
+
+    ac_workers_slow(&s->permit);
+}
+
+ac_serve_t *ac_serve_create(request_rec *r, const ac_mount_t *mount)
+{
+    ac_serve_t *s = apr_pcalloc(r->pool, sizeof(*s));
+
+    ac_task_attach(&s->task, r);
+    s->task.step = step;
+    s->task.slow = slow;
+    s->mount = mount;
+    s->child = ac_child();
+    s->failed_proc = AC_BOARD_NO_PROC;
+    ac_wait_init(&s->wait, r, mount);
+    return s;
+}
+
+void ac_serve_end(ac_serve_t *s)
+{
+    ac_appconn_close(&s->conn);
+    count_out(s);
+    ac_wait_end(&s->wait);
+}
