@@ -37,6 +37,7 @@ static const struct {
     [AC_FAULT_TIMEOUT] = { "timeout", 502, 5 },
     [AC_FAULT_WRONG_LISTENER] = { "wrong-listener", 502, 5 },
     [AC_FAULT_CRASHED] = { "crashed", 502, 3 },
+    [AC_FAULT_DEAF] = { "deaf", 502, 3 },
     [AC_FAULT_BREAKER] = { "breaker", 503, 0 },
     [AC_FAULT_INTERNAL] = { "internal", 503, 0 },
 };

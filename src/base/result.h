@@ -39,6 +39,7 @@ typedef enum ac_fault_e {
     AC_FAULT_TIMEOUT,           /* not ready within the start-up limit */
     AC_FAULT_WRONG_LISTENER,    /* the port belongs to somebody else */
     AC_FAULT_CRASHED,           /* ended after it was ready */
+    AC_FAULT_DEAF,              /* lives, but takes no connections any more */
     AC_FAULT_BREAKER,           /* too many failures; starts are paused */
     AC_FAULT_INTERNAL           /* ours */
 } ac_fault_e;

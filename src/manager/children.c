@@ -143,6 +143,7 @@ static void on_wake(ac_manager_t *m, const ac_wake_t *wake, uint32_t pid, int fd
         app = ac_sup_find(m->sup, wake->value);
         if (app) {
             ac_sup_wake(app);
+            ac_doubt_app(ac_home_of(app));
         }
     }
 }

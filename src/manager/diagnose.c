@@ -196,6 +196,9 @@ const char *ac_diagnose(const ac_report_t *report, apr_pool_t *p)
     case AC_FAULT_WRONG_LISTENER:
         return "Another program took the app's port or socket, or the app runs its"
                " server as somebody else.";
+    case AC_FAULT_DEAF:
+        return "The app closed its listener without ending: a server inside of it was"
+               " stopped, or failed. A program whose server is over must end.";
     case AC_FAULT_EXITED:
     case AC_FAULT_CRASHED:
         hint = report->output ? by_output(report->output, p) : NULL;

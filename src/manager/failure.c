@@ -66,7 +66,7 @@ static void describe_run(ac_report_t *report, const ac_run_t *run, apr_pool_t *p
     }
 }
 
-/* That a process crashed was said when it ended. */
+/* That a process crashed or turned deaf was said when that was found. */
 static void log_failure(const ac_job_t *job)
 {
     const ac_report_t *report = &job->report;
@@ -74,7 +74,8 @@ static void log_failure(const ac_job_t *job)
     apr_size_t len = strlen(report->result.detail);
     int dot = len > 0 && report->result.detail[len - 1] == '.';
 
-    if (report->result.fault != AC_FAULT_CRASHED) {
+    if (report->result.fault != AC_FAULT_CRASHED
+        && report->result.fault != AC_FAULT_DEAF) {
         ac_talk_line(job->home->m, job->home, AC_LEVEL_ERR,
                      "did not start; it came as far as %s: %s%s%s",
                      ac_stage_text(report->result.stage), report->result.detail,

@@ -166,6 +166,7 @@ static int timeout(const ac_manager_t *m)
     apr_time_t now;
 
     due = sooner(ac_failure_due(m), due);
+    due = sooner(ac_doubt_due(m), due);
     if (!due) {
         return -1;
     }
@@ -179,6 +180,7 @@ static void run_due(ac_manager_t *m)
     ac_sup_tick(m->sup, m->now);
     ac_ready_tick(m);
     ac_failure_tick(m);
+    ac_doubt_tick(m);
     ac_perform_all(m);
 }
 

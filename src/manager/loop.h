@@ -90,6 +90,11 @@ struct ac_run_t {
     unsigned announced:1;       /* READY=1 came */
     unsigned path_asked:1;
     unsigned path_taken:1;
+    /* doubt.c */
+    ac_run_t *next_doubted;
+    apr_time_t doubt_at;        /* 0: not in doubt */
+    apr_time_t knocked_last;
+    unsigned refusals;          /* in a row */
 };
 
 struct ac_manager_t {
@@ -113,6 +118,7 @@ struct ac_manager_t {
     const char *notify_path;    /* in config */
     ac_child_t *children;
     ac_run_t *probed;
+    ac_run_t *doubted;
     ac_job_t *jobs;             /* reports being written */
     unsigned *resting;          /* board indices that rows still count on */
     unsigned n_resting;
@@ -181,6 +187,15 @@ apr_time_t ac_ready_due(const ac_manager_t *m);
 void ac_ready_path_taken(ac_run_t *run, apr_status_t status);
 /* The app said so itself. */
 void ac_ready_announce(ac_run_t *run);
+
+/* Where httpd connects to it, if it has a socket. */
+void ac_run_socket_path(char *buf, apr_size_t size, const ac_run_t *run);
+
+/* doubt.c: processes that were ready, and may take no connections any more. */
+void ac_doubt_app(ac_home_t *home);
+void ac_doubt_stop(ac_run_t *run);
+void ac_doubt_tick(ac_manager_t *m);
+apr_time_t ac_doubt_due(const ac_manager_t *m);
 
 /* notify.c */
 void ac_notify_read(ac_manager_t *m, ac_watch_t *w);

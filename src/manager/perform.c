@@ -47,6 +47,7 @@ void ac_run_close_listener(ac_run_t *run)
 void ac_run_destroy(ac_run_t *run)
 {
     ac_ready_stop(run);
+    ac_doubt_stop(run);
     if (run->index >= 0) {
         ac_publish_give(run->m, (unsigned)run->index);
     }

@@ -16,18 +16,15 @@
 
 #include "manager/loop.h"
 
-#include <errno.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/inotify.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include <apr_strings.h>
 
 #include "base/clock.h"
+#include "manager/knock.h"
 #include "manager/port.h"
 
 /* The step grows with the age of the start, so that it adds little to a short
@@ -50,7 +47,7 @@ static void close_knock(ac_run_t *run)
     }
 }
 
-static void public_path(char *buf, apr_size_t size, const ac_run_t *run)
+void ac_run_socket_path(char *buf, apr_size_t size, const ac_run_t *run)
 {
     const ac_sup_note_t *is = &run->proc->is;
 
@@ -61,13 +58,11 @@ static void public_path(char *buf, apr_size_t size, const ac_run_t *run)
 /* Connects run->knock to the socket in s/. */
 static int knock_socket(ac_run_t *run)
 {
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    char path[256];
 
     close_knock(run);
-    public_path(address.sun_path, sizeof(address.sun_path), run);
-    run->knock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    return run->knock >= 0
-           && connect(run->knock, (struct sockaddr *)&address, sizeof(address)) == 0;
+    ac_run_socket_path(path, sizeof(path), run);
+    return ac_knock_path(path, &run->knock) == AC_KNOCK_TAKEN;
 }
 
 static int is_readable(int fd)
@@ -91,36 +86,9 @@ static int probe_listener(ac_run_t *run)
     return !is_readable(run->listener);
 }
 
-static int is_connected(int fd)
-{
-    struct pollfd p = { .fd = fd, .events = POLLOUT };
-    int error = 0;
-    socklen_t len = sizeof(error);
-
-    return poll(&p, 1, 0) > 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0
-           && error == 0;
-}
-
-/* On loopback the answer to a SYN is there before connect() returns. */
 static int knock_port(uint32_t port, int ipv6)
 {
-    struct sockaddr_in six4 = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port),
-                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    struct sockaddr_in6 six6 = { .sin6_family = AF_INET6,
-                                 .sin6_port = htons((uint16_t)port),
-                                 .sin6_addr = IN6ADDR_LOOPBACK_INIT };
-    int fd = socket(ipv6 ? AF_INET6 : AF_INET,
-                    SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    int ok;
-
-    if (fd < 0) {
-        return 0;
-    }
-    ok = ipv6 ? connect(fd, (struct sockaddr *)&six6, sizeof(six6))
-              : connect(fd, (struct sockaddr *)&six4, sizeof(six4));
-    ok = ok == 0 || (errno == EINPROGRESS && is_connected(fd));
-    close(fd);
-    return ok;
+    return ac_knock_port(port, ipv6) == AC_KNOCK_TAKEN;
 }
 
 static void say_everywhere(ac_run_t *run)

@@ -15,6 +15,7 @@
  *            failed, start-up limit TERM     report, SIGTERM
  *            exited                 DEAD     report, SIGKILL to its group
  *   READY    replaced, surplus      DRAIN    publish
+ *            deaf                   DRAIN    report, publish
  *            exited (any status)    DEAD     report, publish, SIGKILL to its group
  *   DRAIN    drained, limit         TERM     SIGTERM
  *            exited                 -        forget
@@ -233,12 +234,12 @@ static void forget_look(ac_sup_app_t *app)
     }
 }
 
-/* Is waiting in vain? After a crash the next start will show; and an app that ran
- * until now may fail to start once for a reason that passes, such as another kill
- * in the middle of it. */
+/* Is waiting in vain? Where a process had worked, the next start will show; and an
+ * app that ran until now may fail to start once for a reason that passes, such as
+ * another kill in the middle of it. */
 static int is_hopeless(ac_sup_app_t *app, ac_fault_e fault)
 {
-    if (fault == AC_FAULT_CRASHED) {
+    if (fault == AC_FAULT_CRASHED || fault == AC_FAULT_DEAF) {
         return 0;
     }
     return ++app->failed_starts > 1 || !app->keep || is_refusal(fault);
@@ -368,6 +369,21 @@ static int was_stable(const ac_sup_proc_t *proc, int served)
     apr_interval_time_t lasted = proc->app->sup->now - proc->is.since;
 
     return lasted >= (served ? STABLE_SERVED_TIME : STABLE_TIME);
+}
+
+/* It may still be busy with requests that it took before, so it is not ended at
+ * once. Its listener is of no use to a successor. */
+void ac_sup_deaf(ac_sup_proc_t *proc, const ac_result_t *res, int served)
+{
+    if (proc->is.state != AC_PROC_READY) {
+        return;
+    }
+    if (was_stable(proc, served)) {
+        ac_breaker_stable(&proc->app->breaker);
+    }
+    drain(proc);
+    count_failure(proc->app, proc, res);
+    ac_settle(proc->app);
 }
 
 /* The leader ended by itself: nobody is left to guide the others, and they must

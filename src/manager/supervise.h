@@ -205,6 +205,8 @@ void ac_sup_ready(ac_sup_proc_t *proc);
 /* Runs, but will never be ready. */
 void ac_sup_failed(ac_sup_proc_t *proc, const ac_result_t *res);
 void ac_sup_drained(ac_sup_proc_t *proc);
+/* Was ready and lives, but takes no connections any more. */
+void ac_sup_deaf(ac_sup_proc_t *proc, const ac_result_t *res, int served);
 /* res is for the report, should the end count as a failure; served: the process
  * got requests. */
 void ac_sup_exited(ac_sup_proc_t *proc, const ac_result_t *res, int served);

@@ -22,7 +22,7 @@ CROSS_MS = 1010
 
 @pytest.fixture(scope="module")
 def httpd(env):
-    env.made = {name: RawApp(env, name) for name in ("quick", "idle", "cross", "shut")}
+    env.made = {name: RawApp(env, name) for name in ("quick", "idle", "cross")}
     env.start(f"""
 <AppCoreApp quick>
     AppCorePath {env.made["quick"].folder}
@@ -39,12 +39,6 @@ AppCoreMount /idle idle
     AppCoreEnvironmentVariable RAW_CROSS_MS {CROSS_MS}
 </AppCoreApp>
 AppCoreMount /cross cross
-<AppCoreApp shut>
-    AppCorePath {env.made["shut"].folder}
-    AppCoreListen tcp
-    AppCoreQueueTimeLimit 1s
-</AppCoreApp>
-AppCoreMount /shut shut
 KeepAliveTimeout 30
 """)
     return env
@@ -149,18 +143,6 @@ def test_slow_client_is_not_the_apps_silence(quick, httpd):
         wait_for(lambda: time.monotonic() - began > 1.2)
         client.send("67890")
         assert client.response().json()["length"] == 10
-
-
-@pytest.mark.parametrize("method", ["GET", "POST"])
-def test_app_that_takes_no_connections(httpd, method):
-    """A request tries for AppCoreQueueTimeLimit, not for ever."""
-    httpd.allow("app shut is not available")
-    if method == "GET":
-        assert httpd.get("/shut/retire").text == "bye"
-    began = time.monotonic()
-    answer = httpd.get("/shut/pid", method=method, timeout=15)
-    assert answer.status == 503 and answer.header("Retry-After")
-    assert 0.9 < time.monotonic() - began < 5
 
 
 def test_idle_connection_is_closed_although_nobody_asks(quick, httpd):

@@ -313,6 +313,71 @@ START_TEST(test_listener_is_given_up_when_nothing_follows)
 }
 END_TEST
 
+static void turn_deaf(uint32_t generation)
+{
+    ac_result_t res = AC_RESULT_OK;
+
+    fails(&res, AC_FAULT_DEAF);
+    ac_sup_deaf(proc(generation), &res, 0);
+}
+
+/* It may be busy with what it took, so it drains while its successor starts. */
+START_TEST(test_deaf_process_is_replaced)
+{
+    start_first();
+    pass(11 * SECOND);
+    turn_deaf(1);
+    ck_done("report=deaf look");
+    reported();
+    ck_state(AC_APP_STARTING);
+    ck_assert_msg(app()->view.failures == 0, "a request waits for the successor");
+    ck_assert(app()->slots[0].current == NULL);
+    looked();
+    ck_done("listen:2");
+    bring_up(2);
+    ck_state(AC_APP_RUNNING);
+    pass(SECOND);
+    forget_done();
+    ac_sup_drained(proc(1));
+    ck_done("signal15:1");
+    exited(1);
+    ck_done("forget:1 free:1");
+    ck_state(AC_APP_RUNNING);
+}
+END_TEST
+
+START_TEST(test_only_a_ready_process_can_turn_deaf)
+{
+    start_first();
+    turn_deaf(1);
+    reported();
+    forget_done();
+    turn_deaf(1);
+    looked();
+    listening(2);
+    executed(2);
+    forget_done();
+    turn_deaf(2);
+    ck_done("");
+    ck_assert_uint_eq(app()->breaker.n, 1);
+}
+END_TEST
+
+START_TEST(test_deafness_opens_the_breaker)
+{
+    ac_sup_conf_t conf = conf_default();
+
+    conf.rapid_fails = 0;
+    configure(2, &conf);
+    start_first();
+    turn_deaf(1);
+    reported();
+    ck_state(AC_APP_BROKEN);
+    ck_assert_uint_eq(app()->view.http_status, 502);
+    ck_assert_uint_eq(app()->view.substatus, 3);
+}
+END_TEST
+
 TCase *failures_case(void)
 {
     TCase *tc = case_create("failures");
@@ -330,5 +395,8 @@ TCase *failures_case(void)
     tcase_add_test(tc, test_broken_breaker_probes_one_slot);
     tcase_add_test(tc, test_always_running_goes_on_after_the_breaker);
     tcase_add_test(tc, test_listener_is_given_up_when_nothing_follows);
+    tcase_add_test(tc, test_deaf_process_is_replaced);
+    tcase_add_test(tc, test_only_a_ready_process_can_turn_deaf);
+    tcase_add_test(tc, test_deafness_opens_the_breaker);
     return tc;
 }

@@ -44,6 +44,75 @@ START_TEST(test_crash_is_replaced_on_the_same_socket)
 }
 END_TEST
 
+/* On a socket, and on a port: nothing but a wake of a child's tells. */
+static void expect_replacement(const asked_t *spawn, const char *why)
+{
+    asked_t asked;
+
+    wake();
+    expect(&asked, AC_MSG_LOOK);
+    wait_state(AC_APP_STARTING);
+    ck_assert(relay_says(why));
+    expect(&asked, AC_MSG_SIGNAL);
+    ck_assert(asked.tag == spawn->tag && asked.signal == SIGTERM && !asked.group);
+}
+
+START_TEST(test_process_that_shuts_its_socket_is_replaced)
+{
+    asked_t spawn;
+    int fd = run_app(&spawn);
+
+    wake();
+    expect_silence(400);
+    wait_state(AC_APP_RUNNING);
+    ck_assert_int_eq(shutdown(fd, SHUT_RDWR), 0);
+    expect_replacement(&spawn, "it closed its socket");
+    close(fd);
+}
+END_TEST
+
+START_TEST(test_process_that_leaves_its_port_is_replaced)
+{
+    asked_t spawn;
+    uint32_t port;
+    int fd;
+
+    configure_app();
+    begin();
+    child_hello();
+    start_app(&spawn, launch_default(AC_REACH_PORT));
+    port = (uint32_t)atoi(env_of(&spawn, "PORT"));
+    fd = connect_tcp_listener(port);
+    wait_state(AC_APP_RUNNING);
+    close(fd);
+    expect_replacement(&spawn, "it does not listen to its port any more");
+}
+END_TEST
+
+/* As a program does that starts its server anew. */
+START_TEST(test_listener_that_comes_back_is_believed)
+{
+    asked_t spawn;
+    uint32_t port;
+    int fd;
+
+    configure_app();
+    begin();
+    child_hello();
+    start_app(&spawn, launch_default(AC_REACH_PORT));
+    port = (uint32_t)atoi(env_of(&spawn, "PORT"));
+    fd = connect_tcp_listener(port);
+    wait_state(AC_APP_RUNNING);
+    close(fd);
+    wake();
+    usleep(50 * 1000);
+    fd = connect_tcp_listener(port);
+    expect_silence(400);
+    wait_state(AC_APP_RUNNING);
+    close(fd);
+}
+END_TEST
+
 START_TEST(test_reload_switches_and_drains)
 {
     asked_t first, asked;
@@ -452,6 +521,9 @@ TCase *live_case(void)
     tcase_set_timeout(tc, 30);
     tcase_add_checked_fixture(tc, world_of_processes, end_of_processes);
     tcase_add_test(tc, test_crash_is_replaced_on_the_same_socket);
+    tcase_add_test(tc, test_process_that_shuts_its_socket_is_replaced);
+    tcase_add_test(tc, test_process_that_leaves_its_port_is_replaced);
+    tcase_add_test(tc, test_listener_that_comes_back_is_believed);
     tcase_add_test(tc, test_reload_switches_and_drains);
     tcase_add_test(tc, test_same_configuration_changes_nothing);
     tcase_add_test(tc, test_unreadable_configuration_is_refused);

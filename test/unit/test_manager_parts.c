@@ -309,6 +309,7 @@ START_TEST(test_diagnose_end)
     ck_hint(AC_FAULT_EXITED, EXIT(127), "sh: 1: x: not found", "PATH");
     ck_hint(AC_FAULT_CRASHED, SIGKILL, "", "memory");
     ck_hint(AC_FAULT_CRASHED, SIGSEGV | 0x80, "", "broken");
+    ck_hint(AC_FAULT_DEAF, -1, "", "closed its listener");
     ck_assert_str_eq(hint(AC_FAULT_EXITED, EXIT(3), "hello"), "");
     ck_assert_str_eq(hint(AC_FAULT_CONFIG, -1, NULL), "");
 }

@@ -251,7 +251,9 @@ def quit_after(conn, request):
 
 def retire(conn, request):
     """Takes no connection any more, but lives on."""
+    # A mere close() would leave the thread that accepts with it.
     Connection.listener.shutdown(socket.SHUT_RDWR)
+    Connection.listener.close()
     conn.respond(b"bye", "200 OK", "Connection: close")
     conn.sock.close()
 
