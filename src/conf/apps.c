@@ -59,21 +59,6 @@ static int same_list(const ac_list_t *a, const ac_list_t *b)
     return a->v->nelts == b->v->nelts;
 }
 
-static int same_environment(const ac_list_t *a, const ac_list_t *b)
-{
-    int i;
-
-    for (i = 0; i < a->v->nelts && i < b->v->nelts; ++i) {
-        const ac_env_var_t *va = &APR_ARRAY_IDX(a->v, i, ac_env_var_t);
-        const ac_env_var_t *vb = &APR_ARRAY_IDX(b->v, i, ac_env_var_t);
-
-        if (!same_text(va->name, vb->name) || !same_text(va->value, vb->value)) {
-            return 0;
-        }
-    }
-    return a->v->nelts == b->v->nelts;
-}
-
 /* Where a value comes from counts only as far as the app can notice: above or
  * below its web.config. */
 static int same_rank(ac_origin_e a, ac_origin_e b)
@@ -81,10 +66,26 @@ static int same_rank(ac_origin_e a, ac_origin_e b)
     return (a > AC_ORIGIN_WEBCONFIG) == (b > AC_ORIGIN_WEBCONFIG);
 }
 
+static int same_pairs(const ac_list_t *a, const ac_list_t *b)
+{
+    int i;
+
+    for (i = 0; i < a->v->nelts && i < b->v->nelts; ++i) {
+        const ac_env_var_t *va = &APR_ARRAY_IDX(a->v, i, ac_env_var_t);
+        const ac_env_var_t *vb = &APR_ARRAY_IDX(b->v, i, ac_env_var_t);
+
+        if (!same_text(va->name, vb->name) || !same_text(va->value, vb->value)
+            || !same_rank(va->origin, vb->origin)) {
+            return 0;
+        }
+    }
+    return a->v->nelts == b->v->nelts;
+}
+
 const char *ac_config_difference(const ac_settings_t *a, const ac_settings_t *b)
 {
-    if (!same_environment(&a->environment, &b->environment)) {
-        return "AppCoreEnvironmentVariable";
+    if (!same_pairs(&a->handler_settings, &b->handler_settings)) {
+        return "AppCoreHandlerSetting";
     }
 #define RANKED(name, same, directive) \
     if (!(same) || !same_rank(a->name.origin, b->name.origin)) { \
@@ -95,6 +96,7 @@ const char *ac_config_difference(const ac_settings_t *a, const ac_settings_t *b)
     RANKED(name, same_text(a->name.v, b->name.v), directive)
 #define LIST(name, directive) \
     if (strcmp(directive, "AppCoreEnvironmentVariable") \
+        && strcmp(directive, "AppCoreHandlerSetting") \
         && !same_list(&a->name, &b->name)) { \
         return directive; \
     }
@@ -103,7 +105,9 @@ const char *ac_config_difference(const ac_settings_t *a, const ac_settings_t *b)
 #undef STR
 #undef LIST
 #undef RANKED
-    return NULL;
+    /* Last, because the variables of an AppCoreEnvironmentFile are in there. */
+    return same_pairs(&a->environment, &b->environment) ? NULL
+                                                        : "AppCoreEnvironmentVariable";
 }
 
 static const apr_array_header_t *env_file(ac_config_pass_t *pass, const char *where,

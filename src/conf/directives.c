@@ -14,6 +14,7 @@
 #include "http_core.h"
 #include "conf/config.h"
 #include "conf/values.h"
+#include "spec/handler.h"
 
 extern module AP_MODULE_DECLARE_DATA appcore_module;
 
@@ -184,34 +185,55 @@ static const char *set_arguments(cmd_parms *cmd, void *dconf, const char *line)
     return NULL;
 }
 
+/* A later one of that name replaces an earlier one. */
+static void put_pair(ac_list_t *list, const char *name, const char *value,
+                     ac_origin_e origin, int (*compare)(const char *, const char *))
+{
+    ac_env_var_t *pairs = (ac_env_var_t *)list->v->elts, *pair = NULL;
+    int i;
+
+    for (i = 0; i < list->v->nelts && !pair; ++i) {
+        pair = compare(pairs[i].name, name) ? NULL : &pairs[i];
+    }
+    if (!pair) {
+        pair = apr_array_push(list->v);
+    }
+    pair->name = name;
+    pair->value = value;
+    pair->secret = 0;
+    pair->origin = origin;
+    list->origin = origin;
+}
+
 static const char *set_environment(cmd_parms *cmd, void *dconf, const char *line)
 {
     ac_origin_e origin;
     ac_settings_t *set = settings_of(cmd, &origin);
     const char *name = ap_getword_conf(cmd->pool, &line), *value;
     const char *err = take_last(&value, cmd, line);
-    ac_env_var_t *vars = (ac_env_var_t *)set->environment.v->elts, *var = NULL;
-    int i;
 
     (void)dconf;
     if (!err) {
         err = named(cmd, ac_value_env_name(name, cmd->pool));
     }
-    if (err) {
-        return err;
+    if (!err) {
+        put_pair(&set->environment, name, value, origin, strcmp);
     }
-    for (i = 0; i < set->environment.v->nelts && !var; ++i) {
-        var = strcmp(vars[i].name, name) ? NULL : &vars[i];
+    return err;
+}
+
+static const char *set_handler(cmd_parms *cmd, void *dconf, const char *name,
+                               const char *value)
+{
+    ac_origin_e origin;
+    ac_settings_t *set = settings_of(cmd, &origin);
+    const char *err = named(cmd, ac_handler_check(name, value, cmd->pool));
+
+    (void)dconf;
+    if (!err) {
+        put_pair(&set->handler_settings, name, value, origin, strcasecmp);
     }
-    if (!var) {
-        var = apr_array_push(set->environment.v);
-    }
-    var->name = name;
-    var->value = value;
-    var->secret = 0;
-    var->origin = origin;
-    set->environment.origin = origin;
-    return NULL;
+    return err;
 }
 
 static const char *set_environment_file(cmd_parms *cmd, void *dconf, const char *arg)
@@ -487,6 +509,8 @@ const command_rec ac_conf_commands[] = {
     AP_INIT_TAKE12("AppCoreUser", set_user, NULL, RSRC_CONF,
                    "the user, and perhaps the group, that the app runs as"),
     NUMBER("AppCoreWebConfig", web_config, "On, Off or IgnoreAccessRules"),
+    AP_INIT_TAKE2("AppCoreHandlerSetting", set_handler, NULL, RSRC_CONF,
+                  "a handler setting of ANCM and its value"),
     NUMBER("AppCoreListen", listen_how, "auto, socket or tcp"),
     AP_INIT_TAKE1("AppCoreProcessesPerApplication", set_processes, (void *)&processes,
                   RSRC_CONF, "a number from 1 to 100"),

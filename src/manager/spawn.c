@@ -12,6 +12,7 @@
 
 #include "manager/port.h"
 #include "spec/argv.h"
+#include "spec/handler.h"
 
 #define SOCKET_NAME "app.sock"
 #define HIDDEN "***"
@@ -186,8 +187,9 @@ static void choose_log(ac_log_target_t *target, const ac_home_t *home, apr_pool_
     target->log_index = home->log_index;
     target->max_size = (uint64_t)set->stdout_log_max_size.v;
     target->keep = (uint32_t)set->stdout_log_keep.v;
-    if (set->stdout_log_enabled.v == AC_OFF
-        && set->stdout_log_enabled.origin != AC_ORIGIN_WEBCONFIG) {
+    if ((set->stdout_log_enabled.v == AC_OFF
+         && set->stdout_log_enabled.origin != AC_ORIGIN_WEBCONFIG)
+        || !ac_handler_is_on(set, AC_HANDLER_CONSOLE, 1)) {
         target->mode = AC_LOG_NONE;
     }
     else if (!on || !file || !*file || strcasecmp(file, "errorlog") == 0) {

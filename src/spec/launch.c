@@ -84,7 +84,19 @@ static int overlay_in_range(const ac_settings_t *set)
            && within(&set->stdout_log_enabled, AC_OFF, AC_ON)
            && within(&set->disable_startup_error_page, AC_OFF, AC_ON)
            && within(&set->websockets, AC_OFF, AC_ON)
-           && set->environment.v->nelts <= AC_LAUNCH_ENV_MAX;
+           && set->environment.v->nelts <= AC_LAUNCH_ENV_MAX
+           && set->handler_settings.v->nelts <= AC_LAUNCH_HANDLER_MAX;
+}
+
+static int all_from_web_config(const apr_array_header_t *list)
+{
+    int all = 1;
+    int i;
+
+    for (i = 0; i < list->nelts; ++i) {
+        all &= APR_ARRAY_IDX(list, i, ac_env_var_t).origin == AC_ORIGIN_WEBCONFIG;
+    }
+    return all;
 }
 
 /* Every other member must be as ac_settings_create() left it, so that a folder
@@ -93,7 +105,6 @@ static int overlay_is_modest(const ac_settings_t *set)
 {
     ac_settings_t rest = *set;
     int modest = 1;
-    int i;
 
 #define CLEAR(name) \
     if (rest.name.origin == AC_ORIGIN_WEBCONFIG) { rest.name.origin = AC_ORIGIN_DEFAULT; }
@@ -101,6 +112,7 @@ static int overlay_is_modest(const ac_settings_t *set)
     CLEAR(process_path)
     CLEAR(arguments)
     CLEAR(environment)
+    CLEAR(handler_settings)
     CLEAR(processes_per_application)
     CLEAR(startup_time_limit)
     CLEAR(shutdown_time_limit)
@@ -114,11 +126,8 @@ static int overlay_is_modest(const ac_settings_t *set)
 #define CHECK(name, ...) modest &= rest.name.origin == AC_ORIGIN_DEFAULT;
     AC_SETTINGS(CHECK, CHECK, CHECK)
 #undef CHECK
-    for (i = 0; i < set->environment.v->nelts; ++i) {
-        modest &= APR_ARRAY_IDX(set->environment.v, i, ac_env_var_t).origin
-                  == AC_ORIGIN_WEBCONFIG;
-    }
-    return modest;
+    return modest && all_from_web_config(set->environment.v)
+           && all_from_web_config(set->handler_settings.v);
 }
 
 static int is_launchable(const ac_launch_t *launch)

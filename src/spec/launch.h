@@ -22,6 +22,7 @@
 
 #define AC_LAUNCH_ARGS_MAX 256
 #define AC_LAUNCH_ENV_MAX 512
+#define AC_LAUNCH_HANDLER_MAX 64
 #define AC_LAUNCH_NOTICES_MAX 32
 #define AC_LAUNCH_LINE_MAX 32767         /* of a command line, as on Windows */
 #define AC_LAUNCH_WIRE_MAX (1024 * 1024)

@@ -7,11 +7,14 @@
 #include <string.h>
 #include <strings.h>
 
-/* environment is the one list whose elements are not plain strings. */
-#define IS_ENV(name) \
-    (offsetof(ac_settings_t, name) == offsetof(ac_settings_t, environment))
+/* Lists of names with values; the others are of plain strings. */
+#define IS_PAIRS(name) \
+    (offsetof(ac_settings_t, name) == offsetof(ac_settings_t, environment) \
+     || offsetof(ac_settings_t, name) == offsetof(ac_settings_t, handler_settings))
 #define ELEMENT_SIZE(name) \
-    ((int)(IS_ENV(name) ? sizeof(ac_env_var_t) : sizeof(const char *)))
+    ((int)(IS_PAIRS(name) ? sizeof(ac_env_var_t) : sizeof(const char *)))
+
+typedef int same_fn(const ac_env_var_t *a, const ac_env_var_t *b);
 
 ac_settings_t *ac_settings_create(apr_pool_t *p)
 {
@@ -38,23 +41,28 @@ static int same_variable(const ac_env_var_t *a, const ac_env_var_t *b)
            && !strcasecmp(a->name, b->name);
 }
 
-static ac_env_var_t *find_variable(const apr_array_header_t *list,
-                                   const ac_env_var_t *wanted)
+static int same_setting(const ac_env_var_t *a, const ac_env_var_t *b)
+{
+    return !strcasecmp(a->name, b->name);
+}
+
+static ac_env_var_t *find_pair(const apr_array_header_t *list,
+                               const ac_env_var_t *wanted, same_fn *same)
 {
     ac_env_var_t *var = (ac_env_var_t *)list->elts;
     int i;
 
     for (i = 0; i < list->nelts; ++i) {
-        if (same_variable(&var[i], wanted)) {
+        if (same(&var[i], wanted)) {
             return &var[i];
         }
     }
     return NULL;
 }
 
-static void put_variable(apr_array_header_t *list, const ac_env_var_t *var)
+static void put_pair(apr_array_header_t *list, const ac_env_var_t *var, same_fn *same)
 {
-    ac_env_var_t *there = find_variable(list, var);
+    ac_env_var_t *there = find_pair(list, var, same);
 
     if (!there) {
         *(ac_env_var_t *)apr_array_push(list) = *var;
@@ -67,7 +75,7 @@ static void put_variable(apr_array_header_t *list, const ac_env_var_t *var)
     }
 }
 
-static void put_variables(apr_array_header_t *list, const ac_list_t *from)
+static void put_pairs(apr_array_header_t *list, const ac_list_t *from, same_fn *same)
 {
     int i;
 
@@ -77,19 +85,19 @@ static void put_variables(apr_array_header_t *list, const ac_list_t *from)
         if (var.origin == AC_ORIGIN_DEFAULT) {
             var.origin = from->origin;
         }
-        put_variable(list, &var);
+        put_pair(list, &var, same);
     }
 }
 
-static ac_list_t merge_environment(const ac_list_t *base, const ac_list_t *add,
-                                   apr_pool_t *p)
+static ac_list_t merge_pairs(const ac_list_t *base, const ac_list_t *add, same_fn *same,
+                             apr_pool_t *p)
 {
     ac_list_t list;
 
     list.v = apr_array_make(p, base->v->nelts + add->v->nelts, sizeof(ac_env_var_t));
     list.origin = add->origin >= base->origin ? add->origin : base->origin;
-    put_variables(list.v, base);
-    put_variables(list.v, add);
+    put_pairs(list.v, base, same);
+    put_pairs(list.v, add, same);
     return list;
 }
 
@@ -110,7 +118,10 @@ ac_settings_t *ac_settings_merge(const ac_settings_t *base, const ac_settings_t 
 #undef LIST
 #undef PICK
 #undef IS_SAID
-    set->environment = merge_environment(&base->environment, &add->environment, p);
+    set->environment = merge_pairs(&base->environment, &add->environment, same_variable,
+                                   p);
+    set->handler_settings = merge_pairs(&base->handler_settings, &add->handler_settings,
+                                        same_setting, p);
     return set;
 }
 
@@ -118,7 +129,15 @@ const ac_env_var_t *ac_settings_env(const ac_settings_t *set, const char *name)
 {
     ac_env_var_t wanted = { .name = name };
 
-    return find_variable(set->environment.v, &wanted);
+    return find_pair(set->environment.v, &wanted, same_variable);
+}
+
+const char *ac_settings_handler(const ac_settings_t *set, const char *name)
+{
+    ac_env_var_t wanted = { .name = name };
+    const ac_env_var_t *found = find_pair(set->handler_settings.v, &wanted, same_setting);
+
+    return found ? found->value : NULL;
 }
 
 static void put_num(ac_wire_writer_t *w, const ac_num_t *num)
@@ -133,14 +152,14 @@ static void put_str(ac_wire_writer_t *w, const ac_str_t *str)
     ac_wire_put_str(w, str->v);
 }
 
-static void put_list(ac_wire_writer_t *w, const ac_list_t *list, int is_env)
+static void put_list(ac_wire_writer_t *w, const ac_list_t *list, int is_pairs)
 {
     int i;
 
     ac_wire_put_u8(w, (uint8_t)list->origin);
     ac_wire_put_u32(w, (uint32_t)list->v->nelts);
     for (i = 0; i < list->v->nelts; ++i) {
-        if (is_env) {
+        if (is_pairs) {
             const ac_env_var_t *var = &APR_ARRAY_IDX(list->v, i, ac_env_var_t);
 
             ac_wire_put_str(w, var->name);
@@ -158,7 +177,7 @@ void ac_settings_put(ac_wire_writer_t *w, const ac_settings_t *set)
 {
 #define NUM(name, directive, dflt) put_num(w, &set->name);
 #define STR(name, directive, dflt) put_str(w, &set->name);
-#define LIST(name, directive) put_list(w, &set->name, IS_ENV(name));
+#define LIST(name, directive) put_list(w, &set->name, IS_PAIRS(name));
     AC_SETTINGS(NUM, STR, LIST)
 #undef NUM
 #undef STR
@@ -193,7 +212,7 @@ static ac_str_t get_str(ac_wire_reader_t *r, apr_pool_t *p)
     return str;
 }
 
-static void get_variable(ac_wire_reader_t *r, ac_env_var_t *var, apr_pool_t *p)
+static void get_pair(ac_wire_reader_t *r, ac_env_var_t *var, apr_pool_t *p)
 {
     var->name = ac_wire_get_str(r, p);
     var->value = ac_wire_get_str(r, p);
@@ -204,7 +223,7 @@ static void get_variable(ac_wire_reader_t *r, ac_env_var_t *var, apr_pool_t *p)
     }
 }
 
-static ac_list_t get_list(ac_wire_reader_t *r, int is_env, apr_pool_t *p)
+static ac_list_t get_list(ac_wire_reader_t *r, int is_pairs, apr_pool_t *p)
 {
     ac_list_t list;
     uint32_t n, i;
@@ -212,10 +231,10 @@ static ac_list_t get_list(ac_wire_reader_t *r, int is_env, apr_pool_t *p)
     list.origin = get_origin(r);
     n = ac_wire_get_count(r, AC_SETTINGS_LIST_MAX);
     list.v = apr_array_make(p, (int)n,
-                            is_env ? sizeof(ac_env_var_t) : sizeof(const char *));
+                            is_pairs ? sizeof(ac_env_var_t) : sizeof(const char *));
     for (i = 0; i < n && r->status == APR_SUCCESS; ++i) {
-        if (is_env) {
-            get_variable(r, apr_array_push(list.v), p);
+        if (is_pairs) {
+            get_pair(r, apr_array_push(list.v), p);
         }
         else {
             const char *s = ac_wire_get_str(r, p);
@@ -233,7 +252,7 @@ ac_settings_t *ac_settings_get(ac_wire_reader_t *r, apr_pool_t *p)
 
 #define NUM(name, directive, dflt) set->name = get_num(r);
 #define STR(name, directive, dflt) set->name = get_str(r, p);
-#define LIST(name, directive) set->name = get_list(r, IS_ENV(name), p);
+#define LIST(name, directive) set->name = get_list(r, IS_PAIRS(name), p);
     AC_SETTINGS(NUM, STR, LIST)
 #undef NUM
 #undef STR

@@ -30,7 +30,8 @@ typedef enum ac_origin_e {
 
 typedef struct ac_num_t { apr_int64_t v; ac_origin_e origin; } ac_num_t;
 typedef struct ac_str_t { const char *v; ac_origin_e origin; } ac_str_t;
-/* Elements: ac_env_var_t for environment, else const char *. Never NULL. */
+/* Elements: ac_env_var_t for environment and handler_settings, else const char *.
+ * Never NULL. */
 typedef struct ac_list_t { apr_array_header_t *v; ac_origin_e origin; } ac_list_t;
 
 /* Lists of name and value that accumulate over origins, a later name winning. */
@@ -70,6 +71,7 @@ typedef enum ac_tristate_e { AC_OFF = 0, AC_ON = 1, AC_AUTO = 2 } ac_tristate_e;
     STR(user, "AppCoreUser", NULL) \
     STR(group, "AppCoreUser", NULL) \
     NUM(web_config, "AppCoreWebConfig", AC_WEBCONFIG_ON) \
+    LIST(handler_settings, "AppCoreHandlerSetting") \
     NUM(listen, "AppCoreListen", AC_LISTEN_AUTO) \
     NUM(processes_per_application, "AppCoreProcessesPerApplication", 1) \
     NUM(start_mode, "AppCoreStartMode", AC_START_ON_DEMAND) \
@@ -121,12 +123,16 @@ ac_settings_t *ac_settings_create(apr_pool_t *p);
  * environment is the union by name, the value of higher origin winning. Names
  * are case-sensitive, as everywhere on Linux, but a name out of web.config also
  * means one that differs in case only, as ANCM has it; the value then comes from
- * the winner and the spelling from whichever was there first. */
+ * the winner and the spelling from whichever was there first.
+ * handler_settings likewise, by names of which the case never matters. */
 ac_settings_t *ac_settings_merge(const ac_settings_t *base, const ac_settings_t *add,
                                  apr_pool_t *p);
 
 /* A variable of set->environment, or NULL; names compare as in a merge. */
 const ac_env_var_t *ac_settings_env(const ac_settings_t *set, const char *name);
+
+/* The value of a handler setting, or NULL; see spec/handler.h. */
+const char *ac_settings_handler(const ac_settings_t *set, const char *name);
 
 void ac_settings_put(ac_wire_writer_t *w, const ac_settings_t *set);
 /* NULL and r->status set on any fault. */

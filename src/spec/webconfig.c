@@ -10,6 +10,7 @@
 #include <strings.h>
 #include <apr_lib.h>
 #include <apr_strings.h>
+#include "spec/handler.h"
 #include "spec/launch.h"
 
 #define SECTION_ERROR "Unable to get required configuration section " \
@@ -305,16 +306,58 @@ static int read_environment(const reading_t *rd, const apr_xml_elem *elem)
     return 1;
 }
 
-static void note_handler_settings(const reading_t *rd, const apr_xml_elem *elem)
+static void note_handler_setting(ac_webconfig_t *web, const char *name)
+{
+    const ac_handler_t *def = ac_handler_find(name);
+
+    if (!def) {
+        ac_webconfig_notice(web, "web.config: handlerSetting \"%.64s\" is not known and "
+                            "has no effect", name);
+    }
+    else if (def->instead) {
+        ac_webconfig_notice(web, "web.config: handlerSetting \"%s\" has no effect: %s",
+                            def->name, def->instead);
+    }
+}
+
+/* Of two with one name ANCM takes the first. */
+static int add_handler_setting(const reading_t *rd, const apr_xml_elem *elem)
+{
+    ac_list_t *list = &rd->web->overlay->handler_settings;
+    ac_env_var_t setting = { .origin = AC_ORIGIN_WEBCONFIG };
+
+    setting.name = ac_webconfig_attr(elem, "name");
+    setting.value = ac_webconfig_attr(elem, "value");
+    if (strcmp(elem->name, "handlerSetting") || !setting.name || !*setting.name
+        || strchr(setting.name, '=') || !setting.value) {
+        return fail(rd, "%s", SECTION_ERROR);
+    }
+    if (ac_settings_handler(rd->web->overlay, setting.name)) {
+        return 1;
+    }
+    if (list->v->nelts == AC_LAUNCH_HANDLER_MAX) {
+        return fail(rd, "there are more than %d handler settings.",
+                    AC_LAUNCH_HANDLER_MAX);
+    }
+    list->origin = AC_ORIGIN_WEBCONFIG;
+    APR_ARRAY_PUSH(list->v, ac_env_var_t) = setting;
+    note_handler_setting(rd->web, setting.name);
+    return 1;
+}
+
+static int read_handler_settings(const reading_t *rd, const apr_xml_elem *elem)
 {
     const apr_xml_elem *child;
 
     for (child = elem->first_child; child; child = child->next) {
-        const char *name = ac_webconfig_attr(child, "name");
-
-        ac_webconfig_notice(rd->web, "web.config: handlerSetting \"%.64s\" has no "
-                            "effect here", name ? name : "");
+        if (!strcmp(child->name, "clear")) {
+            apr_array_clear(rd->web->overlay->handler_settings.v);
+        }
+        else if (!add_handler_setting(rd, child)) {
+            return 0;
+        }
     }
+    return 1;
 }
 
 static int read_children(const reading_t *rd, const apr_xml_elem *elem)
@@ -328,7 +371,9 @@ static int read_children(const reading_t *rd, const apr_xml_elem *elem)
             }
         }
         else if (!strcmp(child->name, "handlerSettings")) {
-            note_handler_settings(rd, child);
+            if (!read_handler_settings(rd, child)) {
+                return 0;
+            }
         }
         else if (!strcmp(child->name, "recycleOnFileChange")) {
             ac_webconfig_notice(rd->web, "web.config: <recycleOnFileChange> has no "

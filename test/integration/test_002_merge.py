@@ -21,6 +21,7 @@ VALUES = {
     "AppCoreEnvironmentVariable": ("NAME one", "NAME two"),
     "AppCoreUser": (ONE, f"{TWO}"),
     "AppCoreWebConfig": ("Off", "IgnoreAccessRules"),
+    "AppCoreHandlerSetting": ("shadowCopyDirectory one", "SHADOWCOPYDIRECTORY two"),
     "AppCoreListen": ("socket", "tcp"),
     "AppCoreProcessesPerApplication": ("2", "3"),
     "AppCoreStartMode": ("AlwaysRunning", "OnDemand"),
@@ -108,8 +109,9 @@ def test_app_wins_over_all(env, directive):
 def test_same_value_above_and_below_web_config_differs(env):
     """What stands in <AppCoreApp> beats the app's web.config, what stands around it
     does not: equal values in unequal places are not the same app."""
-    line = "AppCoreStartupTimeLimit 5"
-    assert not agree(env, "AppCoreStartupTimeLimit", "", app(line), f"{line}\n{app('')}")
+    for line in ("AppCoreStartupTimeLimit 5", "AppCoreEnvironmentVariable A 1",
+                 "AppCoreHandlerSetting shadowCopyDirectory x"):
+        assert not agree(env, line.split()[0], "", app(line), f"{line}\n{app('')}")
 
 
 @pytest.mark.parametrize("limit", ["nproc", "as", "cpu", "core"])

@@ -23,6 +23,7 @@ WEB_CONFIG = """\
   <system.webServer>
     <aspNetCore processPath="{python}" arguments="plain.py" {attributes}>
       <environmentVariables>{variables}</environmentVariables>
+      <handlerSettings>{handlers}</handlerSettings>
     </aspNetCore>
     {more}
   </system.webServer>
@@ -31,9 +32,9 @@ WEB_CONFIG = """\
 VARIABLE = '<environmentVariable name="{}" value="{}" />'
 
 
-def web_config(attributes="", more="", **variables):
+def web_config(attributes="", more="", handlers="", **variables):
     return WEB_CONFIG.format(
-        python=PYTHON, attributes=attributes, more=more,
+        python=PYTHON, attributes=attributes, more=more, handlers=handlers,
         variables="".join(VARIABLE.format(*pair) for pair in variables.items()))
 
 
@@ -47,6 +48,8 @@ APPS = {
                 ""),
     "unlogged": (web_config('stdoutLogEnabled="false" stdoutLogFile=".\\logs\\stdout"'),
                  ""),
+    "silent": (web_config(handlers='<handlerSetting value="FALSE"'
+                          ' name="enableoutofprocessconsoleredirection" />'), ""),
     "drive": (web_config('stdoutLogEnabled="true" stdoutLogFile="C:\\logs\\stdout"'), ""),
     "impatient": (web_config('requestTimeout="00:00:01"'), ""),
     "late": (web_config('startupTimeLimit="1"', START_NEVER_LISTEN="1"), ""),
@@ -126,6 +129,13 @@ def test_output_goes_to_the_error_log_otherwise(httpd, name):
     assert not glob.glob(httpd.path("apps", name, "**", "stdout*"), recursive=True)
     if name == "drive":
         assert "is a path of Windows" in httpd.log_text()
+
+
+def test_output_can_be_switched_off(httpd):
+    assert httpd.get("/silent/print?text=into+nothing").text == "printed"
+    httpd.get("/unlogged/print?text=behind+it")
+    wait_for(lambda: "app unlogged: behind it" in httpd.recent_log())
+    assert "into nothing" not in httpd.log_text()
 
 
 def test_request_timeout(httpd):

@@ -40,6 +40,15 @@ static inline void add_var(ac_settings_t *set, ac_origin_e origin, const char *n
     set->environment.origin = origin;
 }
 
+static inline void add_handler(ac_settings_t *set, ac_origin_e origin, const char *name,
+                               const char *value)
+{
+    ac_env_var_t setting = { .name = name, .value = value };
+
+    APR_ARRAY_PUSH(set->handler_settings.v, ac_env_var_t) = setting;
+    set->handler_settings.origin = origin;
+}
+
 /* A folder for one test, made new below a temporary one: test_spec_folder.c. */
 extern char folder[];
 void make_folder(void);

@@ -42,6 +42,9 @@ static void set_member(ac_settings_t *set, int index, ac_origin_e origin, int ma
         if ((void *)&set->name == (void *)&set->environment) { \
             add_var(set, origin, "MARK", apr_itoa(p, mark)); \
         } \
+        else if ((void *)&set->name == (void *)&set->handler_settings) { \
+            add_handler(set, origin, mark % 2 ? "MARK" : "mark", apr_itoa(p, mark)); \
+        } \
         else { \
             APR_ARRAY_PUSH(set->name.v, const char *) = apr_itoa(p, mark); \
         } \
@@ -66,6 +69,7 @@ static int get_member(const ac_settings_t *set, int index)
             return -1; \
         } \
         return (void *)&set->name == (void *)&set->environment \
+               || (void *)&set->name == (void *)&set->handler_settings \
             ? atoi(APR_ARRAY_IDX(set->name.v, 0, ac_env_var_t).value) \
             : atoi(APR_ARRAY_IDX(set->name.v, 0, const char *)); \
     }
@@ -173,6 +177,27 @@ START_TEST(case_matters_but_for_web_config)
 }
 END_TEST
 
+START_TEST(handler_settings_are_a_union)
+{
+    ac_settings_t *server = ac_settings_create(p);
+    ac_settings_t *app = ac_settings_create(p);
+    ac_settings_t *web = ac_settings_create(p);
+    const ac_settings_t *merged;
+
+    add_handler(server, AC_ORIGIN_SERVER, "shadowCopyDirectory", "server");
+    add_handler(server, AC_ORIGIN_SERVER, "enableShadowCopy", "true");
+    add_handler(app, AC_ORIGIN_APP, "debugFile", "app");
+    add_handler(web, AC_ORIGIN_WEBCONFIG, "SHADOWCOPYDIRECTORY", "web");
+    add_handler(web, AC_ORIGIN_WEBCONFIG, "debugfile", "web");
+    merged = ac_settings_merge(ac_settings_merge(server, app, p), web, p);
+    ck_assert_int_eq(merged->handler_settings.v->nelts, 3);
+    ck_assert_str_eq(ac_settings_handler(merged, "ShadowCopyDirectory"), "web");
+    ck_assert_str_eq(ac_settings_handler(merged, "debugFile"), "app");
+    ck_assert_str_eq(ac_settings_handler(merged, "EnableShadowCopy"), "true");
+    ck_assert_ptr_null(ac_settings_handler(merged, "handlerVersion"));
+}
+END_TEST
+
 START_TEST(secrets_stay_secret)
 {
     ac_settings_t *server = ac_settings_create(p);
@@ -196,6 +221,7 @@ TCase *merge_case(void)
     tcase_add_test(tc, environment_is_a_union);
     tcase_add_test(tc, web_config_goes_between_server_and_app);
     tcase_add_test(tc, case_matters_but_for_web_config);
+    tcase_add_test(tc, handler_settings_are_a_union);
     tcase_add_test(tc, secrets_stay_secret);
     return tc;
 }

@@ -2,6 +2,7 @@
  * Part of mod_appcore; see LICENSE. */
 
 #include "test_spec.h"
+#include "spec/handler.h"
 #include "spec/webconfig.h"
 
 #define BOM "\xef\xbb\xbf"
@@ -169,6 +170,10 @@ START_TEST(variables_are_taken)
 }
 END_TEST
 
+#define HANDLERS(inside) "<handlerSettings>" inside "</handlerSettings>"
+#define HANDLER(name, value) \
+    "<handlerSetting name='" name "' value='" value "'/>"
+
 static const char *const bad_children[] = {
     "<environmentVariables><add name='A' value='b'/></environmentVariables>",
     "<environmentVariables><environmentVariable value='b'/></environmentVariables>",
@@ -176,6 +181,9 @@ static const char *const bad_children[] = {
     ("<environmentVariables><environmentVariable name='A=' value=''/>"
      "</environmentVariables>"),
     "<surprise/>",
+    HANDLERS("<add name='debugFile' value='x'/>"),
+    HANDLERS("<handlerSetting value='x'/>"),
+    HANDLERS("<handlerSetting name='debugFile'/>"),
 };
 
 START_TEST(authoring_errors_are_refused)
@@ -190,14 +198,52 @@ START_TEST(authoring_errors_are_refused)
 }
 END_TEST
 
-START_TEST(handler_settings_are_named)
+START_TEST(handler_settings_are_taken)
 {
-    const ac_webconfig_t *web = parse_app("", "<handlerSettings>"
-        "<handlerSetting name='debugFile' value='x'/></handlerSettings>"
+    const ac_webconfig_t *web = parse_app("", HANDLERS(
+        HANDLER("Gone", "1") "<clear/>" HANDLER("DEBUGFILE", "x")
+        HANDLER("debugFile", "later") HANDLER("fancy", "y")
+        HANDLER("enableOutOfProcessConsoleRedirection", "False"))
         "<recycleOnFileChange/>");
 
-    ck_assert(mentions(web->notices, "debugFile"));
+    ck_assert_int_eq(web->overlay->handler_settings.v->nelts, 3);
+    ck_assert_str_eq(ac_settings_handler(web->overlay, "debugFile"), "x");
+    ck_assert(mentions(web->notices, "\"debugFile\" has no effect: the module writes"));
+    ck_assert(mentions(web->notices, "\"fancy\" is not known"));
+    ck_assert(!mentions(web->notices, "Redirection"));
+    ck_assert(!ac_handler_is_on(web->overlay, AC_HANDLER_CONSOLE, 1));
     ck_assert(mentions(web->notices, "recycleOnFileChange"));
+}
+END_TEST
+
+/* ANCM's reading: what is neither true nor false is the default. */
+START_TEST(switches_change_on_their_word_only)
+{
+    ac_settings_t *set = ac_settings_create(p);
+
+    add_handler(set, AC_ORIGIN_WEBCONFIG, "on", "TRUE");
+    add_handler(set, AC_ORIGIN_WEBCONFIG, "off", "False");
+    add_handler(set, AC_ORIGIN_WEBCONFIG, "odd", "1");
+    ck_assert_int_eq(ac_handler_is_on(set, "on", 0), 1);
+    ck_assert_int_eq(ac_handler_is_on(set, "off", 1), 0);
+    ck_assert_int_eq(ac_handler_is_on(set, "odd", 0), 0);
+    ck_assert_int_eq(ac_handler_is_on(set, "odd", 1), 1);
+    ck_assert_int_eq(ac_handler_is_on(set, "none", 1), 1);
+}
+END_TEST
+
+START_TEST(handler_settings_of_the_administrator_are_checked)
+{
+    ck_assert_ptr_null(ac_handler_check("ENABLEshadowcopy", "True", p));
+    ck_assert_ptr_null(ac_handler_check("shadowCopyDirectory", "../copy", p));
+    ck_assert_ptr_null(ac_handler_check("shutdownDelay", "0", p));
+    ck_assert_ptr_nonnull(strstr(ac_handler_check("enableShadowCopy", "1", p),
+                                 "enableShadowCopy must be true or false"));
+    ck_assert_ptr_nonnull(strstr(ac_handler_check("shutdownDelay", "-1", p),
+                                 "whole number of milliseconds"));
+    ck_assert_ptr_nonnull(strstr(ac_handler_check("fancy", "x", p),
+                                 "suppressRecycleOnStartupTimeout, not \"fancy\""));
+    ck_assert_ptr_nonnull(strstr(ac_handler_check("debugFile", "", p), "a value"));
 }
 END_TEST
 
@@ -375,7 +421,9 @@ TCase *webconfig_case(void)
     tcase_add_test(tc, variables_are_taken);
     tcase_add_loop_test(tc, authoring_errors_are_refused, 0,
                         sizeof(bad_children) / sizeof(bad_children[0]));
-    tcase_add_test(tc, handler_settings_are_named);
+    tcase_add_test(tc, handler_settings_are_taken);
+    tcase_add_test(tc, switches_change_on_their_word_only);
+    tcase_add_test(tc, handler_settings_of_the_administrator_are_checked);
     tcase_add_test(tc, other_elements_name_their_equivalent);
     tcase_add_loop_test(tc, access_rules_are_noticed, 0,
                         sizeof(rules) / sizeof(rules[0]));

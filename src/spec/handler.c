@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#include "spec/handler.h"
+
+#include <string.h>
+#include <strings.h>
+#include <apr_strings.h>
+
+#define IN_PROCESS "it is about apps in process"
+#define OWN_LOG "the module writes to httpd's error log; httpd has LogLevel appcore:debug"
+#define NO_COPIES "the app runs from its own folder"
+
+static const ac_handler_t known[] = {
+    { "callStartupHook", AC_HANDLER_SWITCH, IN_PROCESS },
+    { AC_HANDLER_SHADOW_CLEAN, AC_HANDLER_SWITCH, NO_COPIES },
+    { "debugFile", AC_HANDLER_TEXT, OWN_LOG },
+    { "debugLevel", AC_HANDLER_TEXT, OWN_LOG },
+    { AC_HANDLER_NO_ROTATION, AC_HANDLER_SWITCH,
+      "a changed web.config counts from the next start" },
+    { AC_HANDLER_CONSOLE, AC_HANDLER_SWITCH, NULL },
+    { AC_HANDLER_SHADOW_COPY, AC_HANDLER_SWITCH, NO_COPIES },
+    { "experimentalEnableShadowCopy", AC_HANDLER_SWITCH, NO_COPIES },
+    { "forwardResponseConnectionHeader", AC_HANDLER_SWITCH,
+      "httpd decides about its clients' connections; httpd has KeepAlive" },
+    { "handlerVersion", AC_HANDLER_TEXT, "there is one version, that of the module" },
+    { "setCurrentDirectory", AC_HANDLER_SWITCH, IN_PROCESS },
+    { AC_HANDLER_SHADOW_DIRECTORY, AC_HANDLER_TEXT, NO_COPIES },
+    { "shutdownDelay", AC_HANDLER_NUMBER,
+      "httpd hands its sockets over, so nothing has to be waited for" },
+    { "stackSize", AC_HANDLER_TEXT, IN_PROCESS },
+    { "suppressRecycleOnStartupTimeout", AC_HANDLER_SWITCH, IN_PROCESS },
+};
+
+#define N_KNOWN (sizeof(known) / sizeof(known[0]))
+
+const ac_handler_t *ac_handler_find(const char *name)
+{
+    apr_size_t i;
+
+    for (i = 0; i < N_KNOWN; ++i) {
+        if (!strcasecmp(known[i].name, name)) {
+            return &known[i];
+        }
+    }
+    return NULL;
+}
+
+static const char *known_names(apr_pool_t *p)
+{
+    const char *names = known[0].name;
+    apr_size_t i;
+
+    for (i = 1; i < N_KNOWN; ++i) {
+        names = apr_pstrcat(p, names, i + 1 < N_KNOWN ? ", " : " or ", known[i].name,
+                            NULL);
+    }
+    return names;
+}
+
+const char *ac_handler_check(const char *name, const char *value, apr_pool_t *p)
+{
+    const ac_handler_t *def = ac_handler_find(name);
+    apr_size_t digits = strspn(value, "0123456789");
+
+    if (!def) {
+        return apr_psprintf(p, "must name one of %s, not \"%.64s\"", known_names(p),
+                            name);
+    }
+    if (def->type == AC_HANDLER_SWITCH && strcasecmp(value, "true")
+        && strcasecmp(value, "false")) {
+        return apr_psprintf(p, "%s must be true or false, not \"%.64s\"", def->name,
+                            value);
+    }
+    if (def->type == AC_HANDLER_NUMBER && (!digits || value[digits] || digits > 9)) {
+        return apr_psprintf(p, "%s must be a whole number of milliseconds, not "
+                            "\"%.64s\"", def->name, value);
+    }
+    if (!*value) {
+        return apr_psprintf(p, "%s must have a value", def->name);
+    }
+    return NULL;
+}
+
+int ac_handler_is_on(const ac_settings_t *set, const char *name, int otherwise)
+{
+    const char *value = ac_settings_handler(set, name);
+
+    if (value && !strcasecmp(value, otherwise ? "false" : "true")) {
+        return !otherwise;
+    }
+    return otherwise;
+}
