@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of mod_appcore; see LICENSE.
-"""ASP.NET Core apps, published once per run of the tests. Nothing is fetched: what
-the SDK brings must be enough."""
+"""ASP.NET Core apps, published once per run of the tests. Nothing is fetched, what the
+SDK brings must be enough: but for apps that bring their runtime."""
 
 import atexit
 import functools
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -35,13 +36,20 @@ def cache():
     return folder
 
 
-def run(*arguments):
+def try_run(*arguments):
+    # What NuGet brings is kept where it keeps it for everybody.
+    packages = os.path.join(os.path.expanduser("~"), ".nuget", "packages")
     environment = dict(os.environ, DOTNET_CLI_TELEMETRY_OPTOUT="1", DOTNET_NOLOGO="1",
                        DOTNET_GENERATE_ASPNET_CERTIFICATE="false",
                        DOTNET_CLI_HOME=os.path.join(cache(), "home"), TERM="dumb",
-                       MSBUILDDISABLENODEREUSE="1", DOTNET_CLI_USE_MSBUILD_SERVER="0")
-    result = subprocess.run(["dotnet", *arguments], env=environment, text=True,
-                            capture_output=True, timeout=180, cwd=cache())
+                       MSBUILDDISABLENODEREUSE="1", DOTNET_CLI_USE_MSBUILD_SERVER="0",
+                       NUGET_PACKAGES=os.environ.get("NUGET_PACKAGES", packages))
+    return subprocess.run(["dotnet", *arguments], env=environment, text=True,
+                          capture_output=True, timeout=300, cwd=cache())
+
+
+def run(*arguments):
+    result = try_run(*arguments)
     assert result.returncode == 0, f"dotnet {arguments}:\n{result.stdout}{result.stderr}"
     return result.stdout
 
@@ -62,12 +70,15 @@ def need_sdk():
         pytest.skip("there is no .NET SDK: no ASP.NET Core app can be built")
 
 
+PUBLISH = ("-c", "Release", "-p:NuGetAudit=false", "-v", "q", "-nodeReuse:false",
+           "-p:UseSharedCompilation=false")
+
+
 def publish(source, name):
     target = os.path.join(cache(), name + "-published")
     with open(os.path.join(source, "nuget.config"), "w", encoding="ascii") as f:
         f.write(NUGET)
-    run("publish", source, "-c", "Release", "-o", target, "-p:NuGetAudit=false",
-        "-v", "q", "-nodeReuse:false", "-p:UseSharedCompilation=false")
+    run("publish", source, "-o", target, *PUBLISH)
     return target
 
 
@@ -80,18 +91,39 @@ def template(kind):
     return publish(source, kind)
 
 
-@functools.lru_cache(None)
-def program(text, name="own"):
-    """An app of one source file."""
-    need_sdk()
+def own_source(text, name, version):
+    """The folder of a project of one source file."""
     source = os.path.join(cache(), name)
     os.mkdir(source)
-    version = ".".join(sdk().split(".")[:2])
     for file, content in (("Own.csproj", PROJECT.format(version=version)),
                           ("Program.cs", text)):
         with open(os.path.join(source, file), "w", encoding="utf-8") as f:
             f.write(content)
-    return publish(source, name)
+    return source
+
+
+@functools.lru_cache(None)
+def program(text, name="own"):
+    """An app of one source file."""
+    need_sdk()
+    return publish(own_source(text, name, ".".join(sdk().split(".")[:2])), name)
+
+
+@functools.lru_cache(None)
+def with_runtime(text, version, *options):
+    """The same, of that version of .NET, which it brings along. Where NuGet cannot be
+    reached the test is skipped."""
+    need_sdk()
+    name = "-".join(["runtime", version, *options]).replace(":", "-")
+    source = own_source(text, name, version)
+    target = source + "-published"
+    made = try_run("publish", source, "-o", target, "-r", "linux-x64",
+                   "--self-contained", *PUBLISH, *options)
+    if re.search(r"error NU(1101|1102|1301)", made.stdout):
+        pytest.skip(f"NuGet does not bring the runtime of .NET {version}")
+    assert made.returncode == 0, made.stdout + made.stderr
+    shutil.rmtree(source)
+    return target
 
 
 def app(env, name, published, **options):

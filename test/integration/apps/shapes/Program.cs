@@ -6,6 +6,7 @@
 #nullable enable
 using System.Diagnostics;
 using System.Net;
+using System.Runtime.InteropServices;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 
@@ -133,6 +134,7 @@ static async Task Answer(HttpContext context)
     await context.Response.WriteAsJsonAsync(new
     {
         pid = Environment.ProcessId,
+        framework = RuntimeInformation.FrameworkDescription,
         scheme = request.Scheme,
         pathBase = request.PathBase.Value,
         path = request.Path.Value,
