@@ -18,6 +18,8 @@
 
 #define OUTBOX_LIMIT (16 * 1024 * 1024)
 #define STEADY_TIME apr_time_from_sec(10)   /* a run that long was no failure */
+/* Where the next manager starts later than this, requests do not wait for it. */
+#define LONG_PAUSE apr_time_from_sec(5)
 
 static void on_link(ac_keeper_t *k, ac_kwatch_t *watch, uint32_t events);
 
@@ -112,6 +114,9 @@ static void on_end(ac_keeper_t *k, ac_kwatch_t *watch, uint32_t events)
     svc->failures = now - svc->started > STEADY_TIME ? 1 : svc->failures + 1;
     delay = ac_backoff_delay(svc->failures, (uint32_t)now * 2654435761u);
     svc->start_at = now + delay;
+    if (!svc->is_relay && delay > LONG_PAUSE) {
+        ac_board_abandon(k->args.board_fd, k->ptemp);
+    }
     ac_keeper_log(k, AC_LEVEL_ERR, NULL, "%s ended (%s %d); another one takes over in "
                   "%d ms", svc->name, WIFSIGNALED(status) ? "signal" : "exit",
                   WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),

@@ -18,6 +18,7 @@
 #include "keeper/keeper.h"
 #include "parent/handover.h"
 #include "parent/state.h"
+#include "shared/board.h"
 #include "shared/message.h"
 
 APLOG_USE_MODULE(appcore);
@@ -26,6 +27,8 @@ APLOG_USE_MODULE(appcore);
 #define STOP_GRACE apr_time_from_sec(5)
 /* A keeper that lives this long, in seconds, ended for a reason of its own. */
 #define STEADY 30
+/* Where the next keeper starts later than this, requests do not wait for it. */
+#define LONG_PAUSE apr_time_from_sec(5)
 
 /* What this configuration's callbacks need; in pconf, as they are. */
 typedef struct ac_parent_run_t {
@@ -139,6 +142,10 @@ static void replace_keeper(ac_parent_run_t *run, ac_parent_state_t *state)
         ap_log_error(APLOG_MARK, APLOG_CRIT, rv, run->main, "the keeper cannot be "
                      "started; apps stay as they are until httpd is reloaded");
     }
+    if (!state->keeper
+        || ac_backoff_delay((unsigned)state->failures, UINT32_MAX / 2) > LONG_PAUSE) {
+        ac_board_abandon(state->board, ptemp);
+    }
     apr_pool_destroy(ptemp);
 }
 
@@ -232,6 +239,7 @@ static void replace_version(ac_parent_state_t *state, const server_rec *s)
     }
 }
 
+/* APR_EOF: the keeper ended over it, and was waited for. */
 static apr_status_t hand_over(ac_parent_state_t *state, ac_parent_run_t *run,
                               apr_pool_t *ptemp)
 {
@@ -243,6 +251,10 @@ static apr_status_t hand_over(ac_parent_state_t *state, ac_parent_run_t *run,
     if (rv == APR_SUCCESS) {
         rv = ac_parent_hand_over(state, run->main, run->logs, ac_clock_now() + ACK_TIME,
                                  ptemp);
+    }
+    if (rv == APR_EOF && await_end(state->keeper, ac_clock_now() + ACK_TIME)) {
+        state->keeper = 0;
+        ac_parent_close(&state->control);
     }
     return rv;
 }
@@ -293,6 +305,9 @@ apr_status_t ac_parent_apply(server_rec *main_server, const ac_spec_table_t *tab
     }
     if (keeper_lives(state)) {
         watch_keeper(run, state);
+    }
+    else {
+        ac_board_abandon(state->board, ptemp);
     }
     apr_pool_cleanup_register(pconf, run, stop_at_exit, apr_pool_cleanup_null);
     rv = APR_SUCCESS;

@@ -23,6 +23,9 @@ APLOG_USE_MODULE(appcore);
 #define NAP_GONE apr_time_from_msec(100)
 #define NAP_UNKNOWN apr_time_from_msec(50)
 
+/* Somebody has to mend something, or at least much time to pass. */
+#define RETRY_ABANDONED apr_time_from_sec(10)
+
 /* A phase is over: on with s->phase, without waiting. */
 #define GO_ON (-201)
 
@@ -57,6 +60,9 @@ static int waited(ac_serve_t *s, ac_wait_e result)
                                     "AppCoreQueueTimeLimit");
     case AC_WAIT_FAILED:
         return ac_error_start(r, s->mount, &s->app);
+    case AC_WAIT_ABANDONED:
+        return ac_error_unavailable(r, s->mount, RETRY_ABANDONED, "the supervisor of "
+                                    "apps does not run; the error log says why");
     case AC_WAIT_CLIENT_GONE:
         break;
     }

@@ -107,12 +107,23 @@ static apr_time_t earlier(apr_time_t a, apr_time_t b)
     return b && b < a ? b : a;
 }
 
+/* A supervisor that is being replaced is waited for; one that cannot start is not.
+ * What runs goes on without it. */
+static int abandoned(const ac_wait_t *w)
+{
+    return (w->waiter.index < 0 || w->waiter.seen.state != AC_APP_RUNNING)
+           && ac_board_abandoned(ac_child()->board);
+}
+
 static ac_wait_e look(ac_wait_t *w)
 {
     apr_time_t now = ac_clock_now();
 
     if (news(w)) {
         return AC_WAIT_AGAIN;
+    }
+    if (abandoned(w)) {
+        return AC_WAIT_ABANDONED;
     }
     if (now >= w->deadline) {
         return AC_WAIT_TIME;

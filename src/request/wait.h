@@ -22,6 +22,7 @@ typedef enum ac_wait_e {
     AC_WAIT_FULL,               /* the queue is full */
     AC_WAIT_TIME,               /* waited for too long */
     AC_WAIT_FAILED,             /* a start failed since the request came */
+    AC_WAIT_ABANDONED,          /* there is nobody who could start the app */
     AC_WAIT_CLIENT_GONE
 } ac_wait_e;
 

@@ -52,6 +52,7 @@ typedef struct header_t {
     uint32_t next_proc;         /* the manager's: where it looks for a free entry */
     _Alignas(LINE) _Atomic int64_t alive;
     _Atomic uint32_t manager;
+    _Atomic uint32_t abandoned; /* number of the manager that is missing */
 } header_t;
 
 struct ac_board_t {
@@ -352,6 +353,24 @@ uint32_t ac_board_manager(const ac_board_t *board)
 void ac_board_begin(ac_board_t *board)
 {
     atomic_fetch_add(&board->header.manager, 1);
+}
+
+/* A manager that begins at the same moment makes the number meaningless. */
+apr_status_t ac_board_abandon(int fd, apr_pool_t *ptemp)
+{
+    ac_board_t *board;
+    apr_status_t rv = ac_board_map(fd, 1, &board, ptemp);
+
+    if (rv == APR_SUCCESS) {
+        atomic_store(&board->header.abandoned, ac_board_manager(board) + 1);
+    }
+    return rv;
+}
+
+int ac_board_abandoned(const ac_board_t *board)
+{
+    return atomic_load_explicit(&board->header.abandoned, memory_order_relaxed)
+           == ac_board_manager(board) + 1;
 }
 
 void ac_board_socket_path(char *buf, apr_size_t size, const char *runtime_dir,

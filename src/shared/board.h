@@ -9,7 +9,7 @@
  * One per httpd parent, a sparse memfd made in post_config and kept over
  * reloads. Exactly one process writes, the manager. Children map it read-only
  * through a descriptor that was reopened O_RDONLY, so no child can make a
- * writable mapping. Two flat tables:
+ * writable mapping (who starts managers may say that none comes). Two flat tables:
  *
  *   apps       found by 64-bit app id, open addressing, linear probing.
  *   processes  one entry per process instance (app, slot, generation). A
@@ -116,6 +116,8 @@ apr_time_t ac_board_alive(const ac_board_t *board);
 /* The number of the manager in charge: one that took over knows no child until
  * that introduces itself again. 0 before the first. */
 uint32_t ac_board_manager(const ac_board_t *board);
+/* 1 while no manager is to be expected: waiting for one is in vain. */
+int ac_board_abandoned(const ac_board_t *board);
 
 /* Writer. The index for id, found or taken: -1 when the table is full. */
 int ac_board_take_app(ac_board_t *board, uint64_t id);
@@ -131,6 +133,9 @@ void ac_board_clear_proc(ac_board_t *board, unsigned index);
 void ac_board_touch(ac_board_t *board);
 /* Once per manager, when it has taken over. */
 void ac_board_begin(ac_board_t *board);
+/* The one word that others write, httpd's parent and the keeper: whoever should
+ * start the next manager could not, or not often enough. Holds until one begins. */
+apr_status_t ac_board_abandon(int fd, apr_pool_t *ptemp);
 
 /* RUNTIMEDIR/s/ID.SLOT.GENERATION, where the process of that entry listens. */
 void ac_board_socket_path(char *buf, apr_size_t size, const char *runtime_dir,

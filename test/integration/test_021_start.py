@@ -5,6 +5,7 @@ directory that cannot be used, with a log that is a program."""
 
 import os
 import signal
+import time
 
 import pytest
 
@@ -42,14 +43,16 @@ def test_runtime_dir_that_cannot_be_used(stopped):
     where = stopped.path("run", "blocked")
     with open(where, "w", encoding="ascii") as f:
         f.write("in the way\n")
-    stopped.allow("AppCoreRuntimeDir .* cannot be used", "app plain is not available",
+    stopped.allow("AppCoreRuntimeDir .* cannot be used",
                   "the keeper of apps did not take")
-    conf = "AppCoreRuntimeDir blocked\nAppCoreQueueTimeLimit 100ms\n" \
-        + CONF.format(root=stopped.root)
+    conf = "AppCoreRuntimeDir blocked\n" + CONF.format(root=stopped.root)
     stopped.start(conf)
     stopped.wait_log("AppCoreRuntimeDir .*blocked cannot be used")
+    began = time.monotonic()
     answer = stopped.get("/plain/pid")
-    assert answer.status == 503 and answer.header("Retry-After")
+    assert answer.status == 503 and answer.header("Retry-After") == "10"
+    assert time.monotonic() - began < 5     # nobody waits for AppCoreQueueTimeLimit
+    stopped.wait_log("app plain is not available: the supervisor of apps does not run")
     os.unlink(where)
     stopped.reload(conf)
     wait_for(lambda: stopped.get("/plain/pid").status == 200, what="an answer")

@@ -377,13 +377,27 @@ def test_grandchildren_end_with_the_app(httpd, how):
              f"the end of the app's processes {family}")
 
 
+@pytest.mark.parametrize("victim", ["keeper", "manager"])
+def test_request_waits_for_the_next_supervisor(httpd, victim):
+    httpd.allow(r"keeper.*ended after \d+ s; starting another", KILLED)
+    reload(httpd, usual(httpd, block(httpd, "cold" + victim)))
+    kill(httpd.keeper() if victim == "keeper" else httpd.helper("manager"))
+    assert int(get(httpd, "cold" + victim)) in pids(httpd, "cold" + victim)
+
+
 def test_stop_does_not_wait_for_a_keeper_that_starts_late(httpd):
     """One that ended often is started later and later; httpd's end is not delayed
-    by that, and the port that the late one inherited is free then."""
-    httpd.allow(r"keeper.*ended after \d+ s; starting another")
-    for n in range(1, 7):
+    by that, nobody waits for it, and the port that the late one inherited is free."""
+    httpd.allow(r"keeper.*ended after \d+ s; starting another",
+                "app coldest is not available: the supervisor")
+    reload(httpd, usual(httpd, block(httpd, "coldest")))
+    for n in range(1, 8):
         kill(wait_for(httpd.keeper, 15, "a keeper"))
         wait_for(lambda: httpd.recent_log().count("starting another") == n)
+    begin = time.monotonic()
+    answer = httpd.get("/coldest/pid")
+    assert answer.status == 503 and answer.header("Retry-After")
+    assert time.monotonic() - begin < 2
     begin = time.monotonic()
     httpd.stop()
     assert time.monotonic() - begin < 2

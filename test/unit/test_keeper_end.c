@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/pidfd.h"
+#include "shared/board.h"
 
 /* How things end: processes, manager, relay, httpd, the keeper itself. */
 
@@ -182,6 +183,24 @@ START_TEST(the_end_of_the_manager_is_logged)
     text = ac_wire_get_str(&msg->body, p);
     ck_assert_ptr_nonnull(strstr(text, "appcore-manager ended (signal 9)"));
     h.manager = harness_next_link(&h.manager_pid, &is_relay);
+}
+END_TEST
+
+/* It is started later and later; from a pause of seconds on nobody waits for it. */
+START_TEST(a_manager_that_always_ends_is_not_expected)
+{
+    ac_board_t *board;
+    int i, is_relay;
+
+    ck_assert_int_eq(ac_board_map(h.board, 0, &board, p), APR_SUCCESS);
+    for (i = 1; i < 7; ++i) {
+        kill(h.manager_pid, SIGKILL);
+        close(h.manager);
+        h.manager = harness_next_link(&h.manager_pid, &is_relay);
+        ck_assert(!ac_board_abandoned(board));
+    }
+    kill(h.manager_pid, SIGKILL);
+    UNTIL(ac_board_abandoned(board));
 }
 END_TEST
 
@@ -400,6 +419,7 @@ TCase *end_case(void)
     tcase_add_test(tc, a_new_relay_gets_every_stream);
     tcase_add_test(tc, error_logs_reach_the_relay_in_order);
     tcase_add_test(tc, the_end_of_the_manager_is_logged);
+    tcase_add_test(tc, a_manager_that_always_ends_is_not_expected);
     tcase_add_test(tc, stop_waits_for_the_app_and_no_longer);
     tcase_add_test(tc, a_keeper_that_stops_leaves_the_folder_to_the_next);
     tcase_add_test(tc, many_apps_end_together);

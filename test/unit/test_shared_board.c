@@ -268,6 +268,24 @@ START_TEST(an_entry_left_half_written_is_repaired_by_the_next_write)
 }
 END_TEST
 
+START_TEST(a_board_is_abandoned_until_a_manager_begins)
+{
+    int fd;
+    ac_board_t *board = new_board(&fd);
+
+    ck_assert(!ac_board_abandoned(board));
+    ck_assert_int_eq(ac_board_abandon(fd, p), APR_SUCCESS);
+    ck_assert(ac_board_abandoned(board));
+    ac_board_begin(board);
+    ck_assert(!ac_board_abandoned(board));
+    ck_assert_int_eq(ac_board_abandon(fd, p), APR_SUCCESS);
+    ck_assert(ac_board_abandoned(board));
+    ac_board_begin(board);
+    ck_assert(!ac_board_abandoned(board));
+    close(fd);
+}
+END_TEST
+
 START_TEST(signs_of_life_names_and_paths)
 {
     char path[128];
@@ -302,5 +320,6 @@ TCase *board_case(void)
     tcase_add_test(tc, no_reader_sees_half_a_write);
     tcase_add_test(tc, an_entry_left_half_written_is_repaired_by_the_next_write);
     tcase_add_test(tc, signs_of_life_names_and_paths);
+    tcase_add_test(tc, a_board_is_abandoned_until_a_manager_begins);
     return tc;
 }
