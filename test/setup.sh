@@ -61,6 +61,7 @@ need_for_build()
     need pkg-config have pkg-config
     need apache2-bin have_httpd
     need apache2-dev have_apxs
+    need libexpat1-dev have_header expat.h
     need libjansson-dev have_header jansson.h
     need python3 have python3
     need curl have curl

@@ -29,6 +29,7 @@ static const struct {
 } faults[] = {
     [AC_FAULT_NONE] = { "none", 0, 0 },
     [AC_FAULT_CONFIG] = { "config", 500, 0 },
+    [AC_FAULT_WEB_CONFIG] = { "web-config", 500, 19 },
     [AC_FAULT_ACCESS_RULES] = { "access-rules", 500, 19 },
     [AC_FAULT_IDENTITY] = { "identity", 500, 0 },
     [AC_FAULT_LISTEN] = { "listen", 502, 5 },

@@ -31,6 +31,7 @@ typedef enum ac_stage_e {
 typedef enum ac_fault_e {
     AC_FAULT_NONE = 0,
     AC_FAULT_CONFIG,            /* web.config or folder is wrong */
+    AC_FAULT_WEB_CONFIG,        /* web.config is malformed, as IIS would say */
     AC_FAULT_ACCESS_RULES,      /* web.config restricts access and we cannot */
     AC_FAULT_IDENTITY,          /* no such user, uid 0, wrong owner */
     AC_FAULT_LISTEN,            /* no socket or port to be had */

@@ -180,8 +180,8 @@ void ac_sup_end_proc(ac_sup_proc_t *proc, int gently)
 
 static int is_refusal(ac_fault_e fault)
 {
-    return fault == AC_FAULT_CONFIG || fault == AC_FAULT_ACCESS_RULES
-           || fault == AC_FAULT_IDENTITY;
+    return fault == AC_FAULT_CONFIG || fault == AC_FAULT_WEB_CONFIG
+           || fault == AC_FAULT_ACCESS_RULES || fault == AC_FAULT_IDENTITY;
 }
 
 static int has_current(const ac_sup_app_t *app)

@@ -11,6 +11,8 @@
 #include "spec/expand.h"
 #include "spec/webconfig.h"
 
+#define PREFER_ENVIRONMENT "ANCM_PREFER_ENVIRONMENT_VARIABLES"
+
 /* What a processPath comes to: a program, and the dll that dotnet is to run if
  * that was meant. */
 typedef struct target_t {
@@ -78,6 +80,18 @@ static void settle_stdout_log(ac_look_t *look)
         : apr_pstrcat(look->p, look->req->folder, "/", path, NULL);
 }
 
+static const char *join(const apr_array_header_t *list, apr_pool_t *p)
+{
+    const char *text = "";
+    int i;
+
+    for (i = 0; i < list->nelts; ++i) {
+        text = apr_pstrcat(p, text, i ? ", " : "", APR_ARRAY_IDX(list, i, const char *),
+                           NULL);
+    }
+    return text;
+}
+
 static int check_access_rules(ac_look_t *look, const ac_webconfig_t *web)
 {
     const char *rules;
@@ -85,16 +99,61 @@ static int check_access_rules(ac_look_t *look, const ac_webconfig_t *web)
     if (!web->access_rules->nelts) {
         return 0;
     }
-    rules = apr_array_pstrcat(look->p, web->access_rules, ',');
+    rules = join(web->access_rules, look->p);
     if (look->set->web_config.v == AC_WEBCONFIG_IGNORE_ACCESS_RULES) {
         ac_look_notice(look, "web.config: access rules are ignored, as "
                        "AppCoreWebConfig says: %.300s", rules);
         return 0;
     }
     return ac_look_fail(look, AC_FAULT_ACCESS_RULES, "web.config restricts access in a "
-                        "way that is not honoured here: %.200s; say the same with "
+                        "way that is not honoured here: %.280s; say the same with "
                         "Require in a <Location>, then AppCoreWebConfig "
                         "IgnoreAccessRules", rules);
+}
+
+static int is_true(const char *value)
+{
+    return value && (!strcmp(value, "1") || !strcasecmp(value, "true"));
+}
+
+/* ANCM_PREFER_ENVIRONMENT_VARIABLES: what was there before web.config wins, which
+ * is what the administrator says anywhere. */
+static void prefer_environment(ac_look_t *look, ac_settings_t *overlay)
+{
+    const ac_env_var_t *wish = ac_settings_env(look->req->set, PREFER_ENVIRONMENT);
+    apr_array_header_t *kept;
+    int i;
+
+    if (!wish || !is_true(wish->value)) {
+        return;
+    }
+    kept = apr_array_make(look->p, overlay->environment.v->nelts, sizeof(ac_env_var_t));
+    for (i = 0; i < overlay->environment.v->nelts; ++i) {
+        const ac_env_var_t *var = &APR_ARRAY_IDX(overlay->environment.v, i, ac_env_var_t);
+
+        if (!ac_settings_env_any(look->req->set, var->name)) {
+            APR_ARRAY_PUSH(kept, ac_env_var_t) = *var;
+        }
+    }
+    overlay->environment.v = kept;
+}
+
+/* Visual Studio and other launchers take the place of what web.config runs. */
+static void take_launcher(ac_look_t *look, ac_settings_t *overlay)
+{
+    const char *path = ac_env_get(look->env, "ANCM_LAUNCHER_PATH");
+    const char *args = ac_env_get(look->env, "ANCM_LAUNCHER_ARGS");
+
+    if (path && *path) {
+        overlay->process_path.v = path;
+        ac_look_notice(look, "ANCM_LAUNCHER_PATH takes the place of web.config's "
+                       "processPath");
+    }
+    if (args && *args) {
+        overlay->arguments.v = args;
+        ac_look_notice(look, "ANCM_LAUNCHER_ARGS takes the place of web.config's "
+                       "arguments");
+    }
 }
 
 static void take_web_config(ac_look_t *look, const ac_webconfig_t *web)
@@ -104,7 +163,11 @@ static void take_web_config(ac_look_t *look, const ac_webconfig_t *web)
     launch->max_content_length = web->max_content_length;
     launch->overlay = web->overlay;
     apr_array_cat(launch->notices, web->notices);
+    prefer_environment(look, web->overlay);
     ac_look_refresh(look);
+    if (web->has_app) {
+        take_launcher(look, web->overlay);
+    }
     settle_stdout_log(look);
     ac_look_refresh(look);
     if (!web->has_app) {

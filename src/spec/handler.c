@@ -58,10 +58,18 @@ static const char *known_names(apr_pool_t *p)
     return names;
 }
 
-const char *ac_handler_check(const char *name, const char *value, apr_pool_t *p)
+int ac_handler_is_valid(const char *name, const char *value)
 {
     const ac_handler_t *def = ac_handler_find(name);
     apr_size_t digits = strspn(value, "0123456789");
+
+    return !def || def->type != AC_HANDLER_NUMBER
+           || (digits > 0 && digits < 10 && !value[digits]);
+}
+
+const char *ac_handler_check(const char *name, const char *value, apr_pool_t *p)
+{
+    const ac_handler_t *def = ac_handler_find(name);
 
     if (!def) {
         return apr_psprintf(p, "must name one of %s, not \"%.64s\"", known_names(p),
@@ -72,7 +80,7 @@ const char *ac_handler_check(const char *name, const char *value, apr_pool_t *p)
         return apr_psprintf(p, "%s must be true or false, not \"%.64s\"", def->name,
                             value);
     }
-    if (def->type == AC_HANDLER_NUMBER && (!digits || value[digits] || digits > 9)) {
+    if (!ac_handler_is_valid(name, value)) {
         return apr_psprintf(p, "%s must be a whole number of milliseconds, not "
                             "\"%.64s\"", def->name, value);
     }

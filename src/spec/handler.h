@@ -34,6 +34,9 @@ const ac_handler_t *ac_handler_find(const char *name);
  * administrator may not write that, else NULL. */
 const char *ac_handler_check(const char *name, const char *value, apr_pool_t *p);
 
+/* Whether ANCM takes the value: it refuses none but numbers that are none. */
+int ac_handler_is_valid(const char *name, const char *value);
+
 /* A switch as ANCM reads it: only the opposite of the default, in any case of its
  * letters, changes it. */
 int ac_handler_is_on(const ac_settings_t *set, const char *name, int otherwise);

@@ -41,7 +41,7 @@ static int same_variable(const ac_env_var_t *a, const ac_env_var_t *b)
            && !strcasecmp(a->name, b->name);
 }
 
-static int same_setting(const ac_env_var_t *a, const ac_env_var_t *b)
+static int same_in_any_case(const ac_env_var_t *a, const ac_env_var_t *b)
 {
     return !strcasecmp(a->name, b->name);
 }
@@ -121,7 +121,7 @@ ac_settings_t *ac_settings_merge(const ac_settings_t *base, const ac_settings_t 
     set->environment = merge_pairs(&base->environment, &add->environment, same_variable,
                                    p);
     set->handler_settings = merge_pairs(&base->handler_settings, &add->handler_settings,
-                                        same_setting, p);
+                                        same_in_any_case, p);
     return set;
 }
 
@@ -132,11 +132,19 @@ const ac_env_var_t *ac_settings_env(const ac_settings_t *set, const char *name)
     return find_pair(set->environment.v, &wanted, same_variable);
 }
 
+const ac_env_var_t *ac_settings_env_any(const ac_settings_t *set, const char *name)
+{
+    ac_env_var_t wanted = { .name = name };
+
+    return find_pair(set->environment.v, &wanted, same_in_any_case);
+}
+
 const char *ac_settings_handler(const ac_settings_t *set, const char *name)
 {
     ac_env_var_t wanted = { .name = name };
-    const ac_env_var_t *found = find_pair(set->handler_settings.v, &wanted, same_setting);
+    const ac_env_var_t *found;
 
+    found = find_pair(set->handler_settings.v, &wanted, same_in_any_case);
     return found ? found->value : NULL;
 }
 

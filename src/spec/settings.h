@@ -131,6 +131,8 @@ ac_settings_t *ac_settings_merge(const ac_settings_t *base, const ac_settings_t 
 /* A variable of set->environment, or NULL; names compare as in a merge. */
 const ac_env_var_t *ac_settings_env(const ac_settings_t *set, const char *name);
 
+/* The same whatever the case of the name, for names out of a web.config. */
+const ac_env_var_t *ac_settings_env_any(const ac_settings_t *set, const char *name);
 /* The value of a handler setting, or NULL; see spec/handler.h. */
 const char *ac_settings_handler(const ac_settings_t *set, const char *name);
 

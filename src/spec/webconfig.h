@@ -14,17 +14,15 @@
 #include <stdint.h>
 #include <apr_pools.h>
 #include <apr_tables.h>
-#include <apr_xml.h>
 #include "base/result.h"
 #include "spec/settings.h"
 
 /* IIS refuses larger ones too. */
 #define AC_WEBCONFIG_MAX (250 * 1024)
-#define AC_WEBCONFIG_DEPTH 32
-#define AC_WEBCONFIG_ELEMENTS 10000
 
 typedef struct ac_webconfig_t {
-    int has_app;                /* it has <aspNetCore>, and the next two are not NULL */
+    int has_app;                /* it has <aspNetCore>, and the next three are set */
+    int app_line;
     const char *process_path;
     const char *arguments;
     ac_settings_t *overlay;     /* origin AC_ORIGIN_WEBCONFIG */
@@ -34,20 +32,9 @@ typedef struct ac_webconfig_t {
     apr_pool_t *p;
 } ac_webconfig_t;
 
-/* NULL with a fault in *res when it is no configuration or ANCM would refuse it. */
+/* NULL with a fault in *res when it is none: AC_FAULT_WEB_CONFIG what IIS refuses,
+ * AC_FAULT_CONFIG what ANCM does, in its words. */
 ac_webconfig_t *ac_webconfig_parse(const char *data, apr_size_t len, ac_result_t *res,
                                    apr_pool_t *p);
-
-/* Appends, up to AC_LAUNCH_NOTICES_MAX. */
-void ac_webconfig_notice(ac_webconfig_t *web, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-
-/* The value of an attribute, or NULL. */
-const char *ac_webconfig_attr(const apr_xml_elem *elem, const char *name);
-
-/* All of <system.webServer> and <system.web> but <aspNetCore>: webconfig_rules.c.
- * 0 with *res set on a value that IIS would refuse. */
-int ac_webconfig_section(ac_webconfig_t *web, const apr_xml_elem *section, int here,
-                         ac_result_t *res);
 
 #endif

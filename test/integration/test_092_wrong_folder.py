@@ -49,13 +49,18 @@ WRONG = {
     "no-program": ({"Procfile": "web: no-such-program --x\n"}, "", "502.5",
                    ["no-such-program", "was found neither in"]),
     "bad-json": ({"package.json": '{"main": "x.js"'}, "", "500.0", ["package.json"]),
-    "malformed": ({"web.config": "<configuration><system.webServer>"}, "", "500.0",
-                  ["web.config: it is not well-formed XML"]),
+    "malformed": ({"web.config": "<configuration>\n<system.webServer>\n"}, "",
+                  "500.19", ["web.config, line 3: it is not well-formed XML: no element"
+                             " found"]),
+    "open-tag": ({"web.config": WEB_CONFIG.format(inner="<aspNetCore>")}, "", "500.19",
+                 ["web.config, line 10: it is not well-formed XML: mismatched tag"]),
     "no-path": ({"web.config": WEB_CONFIG.format(inner="<aspNetCore arguments='x' />")},
-                "", "500.0", ["Attribute 'processPath' is required"]),
+                "", "500.0",
+                ["web.config, line 9: Attribute 'processPath' is required."]),
     "range": ({"web.config": WEB_CONFIG.format(
         inner='<aspNetCore processPath="dotnet" startupTimeLimit="3601" />')}, "",
-        "500.0", ["attribute 'startupTimeLimit' is \"3601\"", "between 0 and 3600"]),
+        "500.19", ["web.config, line 9: attribute 'startupTimeLimit' is \"3601\"",
+                   "between 0 and 3600"]),
     "model": ({"web.config": WEB_CONFIG.format(
         inner='<aspNetCore processPath="dotnet" hostingModel="somewhere" />')}, "",
         "500.0", ["Unknown hosting model 'somewhere'"]),
@@ -69,7 +74,7 @@ WRONG = {
     "rules": ({"web.config": WEB_CONFIG.format(inner=f"""
         <aspNetCore processPath="{PYTHON}" arguments="listen.py" />
         <security><authorization><deny users="?" /></authorization></security>""")},
-        "", "500.19", ["restricts access", "security/authorization",
+        "", "500.19", ["restricts access", "security/authorization in line 11",
                        "AppCoreWebConfig IgnoreAccessRules"]),
     "listen": ({"Procfile": f"web: {PYTHON} listen.py --port $PORT\n"},
                "AppCoreListen socket", "502.5", ["AppCoreListen socket"]),

@@ -277,6 +277,66 @@ START_TEST(apphost_runs_when_it_may)
 }
 END_TEST
 
+#define LAUNCHER "processPath='%LAUNCHER_PATH%' arguments='%LAUNCHER_ARGS%'"
+
+START_TEST(a_launcher_takes_the_place_of_web_config)
+{
+    ac_settings_t *set = ac_settings_create(p);
+    const ac_launch_t *launch;
+
+    put_program("bin/dotnet");
+    put_program("bin/other");
+    put_file("App.dll", "");
+    put_web_config("processPath='nope' arguments='nope'", "");
+    add_var(set, AC_ORIGIN_SERVER, "ANCM_LAUNCHER_PATH", in_folder("bin/dotnet"));
+    add_var(set, AC_ORIGIN_SERVER, "ANCM_LAUNCHER_ARGS", "App.dll \"a b\"");
+    launch = look_at(set);
+    ck_launch(launch);
+    ck_argv(launch, dotnet_with("App.dll|a b"));
+    ck_assert(mentions(launch->notices, "ANCM_LAUNCHER_PATH"));
+
+    put_web_config(LAUNCHER, "");
+    ck_launch(look_at(set));
+    set = ac_settings_create(p);
+    add_var(set, AC_ORIGIN_APP, "LAUNCHER_PATH", "dotnet");
+    add_var(set, AC_ORIGIN_APP, "LAUNCHER_ARGS", "App.dll");
+    launch = look_at(set);
+    ck_launch(launch);
+    ck_argv(launch, dotnet_with("%LAUNCHER_ARGS%"));
+
+    put_web_config("processPath='other' arguments='x'", "");
+    add_var(set, AC_ORIGIN_APP, "ANCM_LAUNCHER_PATH", "");
+    ck_argv(look_at(set), apr_pstrcat(p, in_folder("bin/other"), "|x", NULL));
+}
+END_TEST
+
+static const char *variable_of(const ac_settings_t *set, const char *name)
+{
+    const ac_env_var_t *var = ac_settings_env(set, name);
+
+    return var ? var->value : NULL;
+}
+
+START_TEST(variables_from_outside_are_preferred_on_request)
+{
+    ac_settings_t *set = ac_settings_create(p);
+    const ac_launch_t *launch;
+
+    put_program("bin/other");
+    put_file("web.config", "<configuration><system.webServer><aspNetCore "
+             "processPath='other'><environmentVariables><environmentVariable name='a' "
+             "value='web'/><environmentVariable name='B' value='web'/>"
+             "</environmentVariables></aspNetCore></system.webServer></configuration>");
+    add_var(set, AC_ORIGIN_SERVER, "A", "server");
+    launch = look_at(set);
+    ck_assert_str_eq(variable_of(ac_settings_merge(set, launch->overlay, p), "A"), "web");
+    add_var(set, AC_ORIGIN_SERVER, "ANCM_PREFER_ENVIRONMENT_VARIABLES", "True");
+    launch = look_at(set);
+    ck_assert_int_eq(launch->overlay->environment.v->nelts, 1);
+    ck_assert_str_eq(variable_of(launch->overlay, "B"), "web");
+}
+END_TEST
+
 static const struct {
     const char *attributes;
     ac_fault_e fault;
@@ -415,6 +475,8 @@ TCase *look_case(void)
     LOOP(tc, a_bad_port_is_a_fault, bad_ports);
     LOOP(tc, spellings_of_windows_work, spellings);
     tcase_add_test(tc, apphost_runs_when_it_may);
+    tcase_add_test(tc, a_launcher_takes_the_place_of_web_config);
+    tcase_add_test(tc, variables_from_outside_are_preferred_on_request);
     LOOP(tc, wrong_web_configs_say_what_is_wrong, wrong);
     tcase_add_test(tc, access_rules_stop_the_app_until_ignored);
     LOOP(tc, log_files_are_prefixes_of_files, logs);

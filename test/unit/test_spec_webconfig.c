@@ -4,6 +4,7 @@
 #include "test_spec.h"
 #include "spec/handler.h"
 #include "spec/webconfig.h"
+#include "spec/xml.h"
 
 #define BOM "\xef\xbb\xbf"
 
@@ -125,10 +126,11 @@ static const struct {
 START_TEST(values_out_of_range_are_refused)
 {
     ck_assert_ptr_null(parse_app(refused[_i].attributes, ""));
-    ck_assert_int_eq(result.fault, AC_FAULT_CONFIG);
     ck_assert_int_eq(result.http_status, 500);
+    ck_assert_int_eq(result.substatus, strstr(refused[_i].message, "model") ? 0 : 19);
     ck_assert_msg(strstr(result.detail, refused[_i].message) != NULL, "%s",
                   result.detail);
+    ck_assert_int_eq(strncmp(result.detail, "web.config, line 1: ", 20), 0);
 }
 END_TEST
 
@@ -151,8 +153,10 @@ END_TEST
 
 START_TEST(process_path_is_required)
 {
-    ck_assert_ptr_null(parse_server("<aspNetCore/>"));
-    ck_assert_str_eq(result.detail, "web.config: Attribute 'processPath' is required.");
+    ck_assert_ptr_null(parse_server("\n\n<aspNetCore\narguments='x'/>"));
+    ck_assert_str_eq(result.detail,
+                     "web.config, line 3: Attribute 'processPath' is required.");
+    ck_assert_int_eq(result.fault, AC_FAULT_CONFIG);
     ck_assert_ptr_null(parse_server("<aspNetCore processPath=''/>"));
 }
 END_TEST
@@ -175,6 +179,7 @@ END_TEST
     "<handlerSetting name='" name "' value='" value "'/>"
 
 static const char *const bad_children[] = {
+    "<environmentVariables><remove name='A'/></environmentVariables>",
     "<environmentVariables><add name='A' value='b'/></environmentVariables>",
     "<environmentVariables><environmentVariable value='b'/></environmentVariables>",
     "<environmentVariables><environmentVariable name='A'/></environmentVariables>",
@@ -184,13 +189,16 @@ static const char *const bad_children[] = {
     HANDLERS("<add name='debugFile' value='x'/>"),
     HANDLERS("<handlerSetting value='x'/>"),
     HANDLERS("<handlerSetting name='debugFile'/>"),
+    HANDLERS(HANDLER("shutdownDelay", "-1")),
+    HANDLERS(HANDLER("shutdowndelay", "soon")),
 };
 
 START_TEST(authoring_errors_are_refused)
 {
     ck_assert_ptr_null(parse_app("", bad_children[_i]));
-    ck_assert_int_eq(result.fault, AC_FAULT_CONFIG);
-    if (_i == 0) {
+    ck_assert_int_eq(result.http_status, 500);
+    if (_i < 2) {
+        ck_assert_int_eq(result.fault, AC_FAULT_CONFIG);
         ck_assert_ptr_nonnull(strstr(result.detail, "Unable to get required "
                               "configuration section 'system.webServer/aspNetCore'. "
                               "Possible reason is web.config authoring error."));
@@ -270,6 +278,55 @@ static const struct {
     const char *security;
     const char *rule;           /* NULL: takes nothing from anybody */
 } rules[] = {
+    { "<authorization><clear/></authorization>", "security/authorization" },
+    { "<authorization><clear/><add accessType='Allow' users='*'/></authorization>",
+      NULL },
+    { "<authorization><remove users='*' roles='' verbs=''/><add accessType='Allow' "
+      "users='*' verbs=''/></authorization>", NULL },
+    { "<authorization><remove users='*'/><add accessType='Allow' users='*' "
+      "verbs='GET'/></authorization>", "security/authorization" },
+    { "<authorization><clear/><add accessType='Allow' users='*'/><add "
+      "accessType='Allow' roles='Admins'/></authorization>", NULL },
+    { "<authorization><add accessType='Allow' users='*'/><add accessType='Deny' "
+      "users='?'/></authorization>", "security/authorization" },
+    { "<authorization/>", NULL },
+    { "<authorization configSource='auth.config'/>",
+      "security/authorization configSource" },
+    { "<ipSecurity allowUnlisted='true'><add ipAddress='10.0.0.1' allowed='true'/>"
+      "</ipSecurity>", NULL },
+    { "<ipSecurity><add ipAddress='10.0.0.1'/></ipSecurity>", "security/ipSecurity" },
+    { "<ipSecurity><clear/><remove ipAddress='10.0.0.1'/></ipSecurity>", NULL },
+    { "<dynamicIpSecurity><denyByRequestRate enabled='true'/></dynamicIpSecurity>",
+      "security/dynamicIpSecurity" },
+    { "<dynamicIpSecurity enableLoggingOnlyMode='true'><denyByRequestRate "
+      "enabled='true'/></dynamicIpSecurity>", NULL },
+    { "<dynamicIpSecurity><denyByRequestRate enabled='false'/></dynamicIpSecurity>",
+      NULL },
+    { "<access sslFlags='SslNegotiateCert, SslMapCert'/>", NULL },
+    { "<access sslFlags='SslNegotiateCert,SslRequireCert'/>", "sslFlags" },
+    { "<access sslFlags='Ssl128'/>", "sslFlags" },
+    { "<access sslFlags=''/>", NULL },
+    { "<requestFiltering><fileExtensions allowUnlisted='true'><add "
+      "fileExtension='.x' allowed='true'/></fileExtensions></requestFiltering>", NULL },
+    { "<requestFiltering><fileExtensions><add fileExtension='.x' allowed='false'/>"
+      "</fileExtensions></requestFiltering>", "fileExtensions" },
+    { "<requestFiltering><verbs allowUnlisted='false'><add verb='GET' allowed='true'/>"
+      "</verbs></requestFiltering>", "requestFiltering/verbs" },
+    { "<requestFiltering><denyUrlSequences><add sequence='..'/></denyUrlSequences>"
+      "</requestFiltering>", "denyUrlSequences" },
+    { "<requestFiltering><denyQueryStringSequences><add sequence=';'/>"
+      "</denyQueryStringSequences></requestFiltering>", "denyQueryStringSequences" },
+    { "<requestFiltering><filteringRules><filteringRule name='x'/></filteringRules>"
+      "</requestFiltering>", "filteringRules" },
+    { "<requestFiltering><alwaysAllowedUrls><add url='/x'/></alwaysAllowedUrls>"
+      "</requestFiltering>", NULL },
+    { "<requestFiltering allowHighBitCharacters='false'/>", "allowHighBitCharacters" },
+    { "<requestFiltering removeServerHeader='true' allowDoubleEscaping='true'/>", NULL },
+    { "<requestFiltering><requestLimits><headerLimits><add header='X' sizeLimit='1'/>"
+      "</headerLimits></requestLimits></requestFiltering>",
+      "requestLimits/headerLimits" },
+    { "<requestFiltering><newerThanThis><add x='1'/></newerThanThis></requestFiltering>",
+      "requestFiltering/newerThanThis" },
     { "<authorization><deny users='?'/></authorization>", "security/authorization" },
     { "<authorization><add accessType='Deny' users='*'/></authorization>",
       "security/authorization" },
@@ -315,8 +372,101 @@ START_TEST(access_rules_of_a_part_count_too)
         "</system.web></location></configuration>");
 
     ck_assert_int_eq(web->has_app, 0);
-    ck_assert_str_eq(words(web->access_rules), "system.web/authorization");
+    ck_assert_str_eq(words(web->access_rules), "system.web/authorization of "
+                     "<location path=\"admin\"> in line 1");
     ck_assert_int_eq(web->overlay->websockets.origin, AC_ORIGIN_DEFAULT);
+    ck_assert(mentions(web->notices, "<location path=\"admin\"> is about another app"));
+}
+END_TEST
+
+/* Every kind, for a part of the URLs as for all of them. */
+START_TEST(access_rules_count_in_every_location)
+{
+    static const char *const paths[] = { "", ".", "admin", "files/secret.txt" };
+    int i;
+
+    for (i = 0; i < 4; ++i) {
+        const ac_webconfig_t *web = parse(apr_psprintf(p,
+            "<configuration><location path='%s' inheritInChildApplications='false'>"
+            "<system.webServer><security>%s</security></system.webServer></location>"
+            "</configuration>", paths[i], rules[_i].security));
+
+        ck_assert_ptr_nonnull(web);
+        ck_assert_int_eq(web->access_rules->nelts, rules[_i].rule ? 1 : 0);
+        ck_assert(!rules[_i].rule || mentions(web->access_rules, rules[_i].rule));
+    }
+}
+END_TEST
+
+/* What ASP.NET does: the first that fits decides. */
+static const struct {
+    const char *rules;
+    int restricts;
+} asp_rules[] = {
+    { "<allow users='*'/><deny users='*'/>", 0 },
+    { "<allow roles='x'/>", 0 },
+    { "<clear/><allow users='*' verbs='GET'/>", 0 },
+    { "<allow users='*' verbs='GET'/><deny users='*'/>", 1 },
+    { "<deny users='?'/><allow users='*'/>", 1 },
+    { "", 0 },
+};
+
+START_TEST(rules_of_asp_net_are_noticed)
+{
+    const ac_webconfig_t *web = parse(apr_psprintf(p,
+        "<configuration><system.web><authorization>%s</authorization></system.web>"
+        "</configuration>", asp_rules[_i].rules));
+
+    ck_assert_int_eq(web->access_rules->nelts, asp_rules[_i].restricts);
+}
+END_TEST
+
+#define REWRITE(rule, action) "<rewrite><rules><rule name='x' " rule \
+    "><match url='.*'/><action " action "/></rule></rules></rewrite>"
+
+START_TEST(refusals_of_other_elements_count)
+{
+    const ac_webconfig_t *web = parse_server(REWRITE("", "type='AbortRequest'"));
+
+    ck_assert_str_eq(words(web->access_rules),
+                     "system.webServer/rewrite/rules/rule/action in line 1");
+    web = parse_server(REWRITE("", "type='CustomResponse' statusCode='403'"));
+    ck_assert_int_eq(web->access_rules->nelts, 1);
+    web = parse_server(REWRITE("enabled='false'", "type='AbortRequest'"));
+    ck_assert_int_eq(web->access_rules->nelts, 0);
+    web = parse_server(REWRITE("", "type='Redirect' url='https://{HTTP_HOST}'"));
+    ck_assert_int_eq(web->access_rules->nelts, 0);
+    web = parse_server("<handlers accessPolicy='Read'/>");
+    ck_assert_int_eq(web->access_rules->nelts, 1);
+    web = parse_server("<handlers accessPolicy='Read, Script'/>");
+    ck_assert_int_eq(web->access_rules->nelts, 0);
+}
+END_TEST
+
+#define APP(attributes) "<system.webServer><aspNetCore " attributes \
+    "/></system.webServer>"
+
+/* All that is about the whole app adds up, the locations behind what stands alone. */
+START_TEST(sections_of_the_app_add_up)
+{
+    const ac_webconfig_t *web = parse(
+        "<configuration><location path='.' inheritInChildApplications='false'>"
+        APP("arguments='second.dll' shutdownTimeLimit='5'") "</location>"
+        APP("processPath='dotnet' arguments='first.dll' startupTimeLimit='7'")
+        "</configuration>");
+
+    ck_assert_str_eq(web->process_path, "dotnet");
+    ck_assert_str_eq(web->arguments, "second.dll");
+    ck_assert_int_eq(web->overlay->shutdown_time_limit.v, 5);
+    ck_assert_int_eq(web->overlay->startup_time_limit.v, 7);
+    ck_assert_ptr_null(parse("<configuration>\n<system.webServer>\n<aspNetCore "
+                             "processPath='a'/>\n<aspNetCore processPath='b'/>"
+                             "</system.webServer></configuration>"));
+    ck_assert_str_eq(result.detail, "web.config, line 4: there is a duplicate "
+                     "'system.webServer/aspNetCore' section (the first is in line 3).");
+    ck_assert_ptr_null(parse_server("<aspNetCore configSource='app.config'/>"));
+    ck_assert_ptr_nonnull(strstr(result.detail, "configSource"));
+    ck_assert_int_eq(result.substatus, 19);
 }
 END_TEST
 
@@ -330,7 +480,7 @@ START_TEST(body_limit_is_taken)
     ck_assert_ptr_null(parse_security(BODY("4294967296")));
     ck_assert_ptr_null(parse_security(BODY("10M")));
     ck_assert_ptr_null(parse_security(BODY("")));
-    ck_assert_int_eq(result.fault, AC_FAULT_CONFIG);
+    ck_assert_int_eq(result.fault, AC_FAULT_WEB_CONFIG);
 #undef BODY
 }
 END_TEST
@@ -345,8 +495,82 @@ static const char *const malformed[] = {
 START_TEST(other_texts_are_refused)
 {
     ck_assert_ptr_null(parse(malformed[_i]));
-    ck_assert_int_eq(result.fault, AC_FAULT_CONFIG);
-    ck_assert_int_eq(strncmp(result.detail, "web.config: ", 12), 0);
+    ck_assert_int_eq(result.fault, AC_FAULT_WEB_CONFIG);
+    ck_assert_int_eq(result.substatus, 19);
+    ck_assert_int_eq(strncmp(result.detail, "web.config, line ", 17), 0);
+}
+END_TEST
+
+START_TEST(the_line_is_named)
+{
+    ck_assert_ptr_null(parse("<configuration>\n  <a>\n  </b>\n</configuration>"));
+    ck_assert_str_eq(result.detail, "web.config, line 3: it is not well-formed XML: "
+                     "mismatched tag");
+    ck_assert_ptr_null(parse("<?xml version='1.0'?>\n<!DOCTYPE configuration>\n"
+                             "<configuration/>"));
+    ck_assert_str_eq(result.detail, "web.config, line 2: a DOCTYPE is not allowed");
+    ck_assert_ptr_null(parse("<configuration>\n<!-- two\nlines -->\n"
+                             "<system.webServer>\n<aspNetCore processPath='x'\n"
+                             "startupTimeLimit='9999'/></system.webServer>"
+                             "</configuration>"));
+    ck_assert_int_eq(strncmp(result.detail, "web.config, line 5: ", 20), 0);
+}
+END_TEST
+
+#define VARIABLE_OF(encoding, text) "<?xml version=\"1.0\" encoding=\"" encoding \
+    "\"?><configuration><system.webServer><aspNetCore processPath=\"x\">" \
+    "<environmentVariables><environmentVariable name=\"A\" value=\"" text \
+    "\"/></environmentVariables></aspNetCore></system.webServer></configuration>"
+
+static const struct {
+    const char *text;
+    const char *value;          /* NULL: refused */
+} encodings[] = {
+    { VARIABLE_OF("utf-8", "\xc3\xa4"), "\xc3\xa4" },
+    { BOM VARIABLE_OF("UTF-8", "\xc3\xa4"), "\xc3\xa4" },
+    { VARIABLE_OF("iso-8859-1", "\xe4"), "\xc3\xa4" },
+    { VARIABLE_OF("Windows-1252", "\xe4\x80"), "\xc3\xa4\xe2\x82\xac" },
+    { VARIABLE_OF("us-ascii", "a"), "a" },
+    { VARIABLE_OF("utf-8", "\xe4"), NULL },
+    { VARIABLE_OF("koi8-r", "\xe4"), NULL },
+    { VARIABLE_OF("utf-16", "a"), NULL },
+};
+
+START_TEST(encodings_are_understood)
+{
+    const ac_webconfig_t *web = parse(encodings[_i].text);
+
+    if (encodings[_i].value) {
+        ck_assert_ptr_nonnull(web);
+        ck_assert_str_eq(ac_settings_env(web->overlay, "A")->value, encodings[_i].value);
+    }
+    else {
+        ck_assert_ptr_null(web);
+        ck_assert_int_eq(result.fault, AC_FAULT_WEB_CONFIG);
+    }
+}
+END_TEST
+
+/* As Windows' editors save "Unicode": every character two bytes, a mark in front. */
+START_TEST(utf_16_is_understood)
+{
+    static const char text[] = VARIABLE_OF("utf-16", "b");
+    int big;
+
+    for (big = 0; big < 2; ++big) {
+        char *wide = apr_pcalloc(p, 2 * sizeof(text));
+        ac_result_t res = AC_RESULT_OK;
+        const ac_webconfig_t *web;
+        apr_size_t i;
+
+        memcpy(wide, big ? "\xfe\xff" : "\xff\xfe", 2);
+        for (i = 0; i < sizeof(text) - 1; ++i) {
+            wide[2 + 2 * i + (apr_size_t)big] = text[i];
+        }
+        web = ac_webconfig_parse(wide, 2 * sizeof(text), &res, p);
+        ck_assert_msg(web != NULL, "%s", res.detail);
+        ck_assert_str_eq(ac_settings_env(web->overlay, "A")->value, "b");
+    }
 }
 END_TEST
 
@@ -366,12 +590,12 @@ static const char *repeat(const char *head, const char *part, int n, const char 
 
 START_TEST(size_and_depth_are_limited)
 {
-    const char *close = repeat("", "</a>", AC_WEBCONFIG_DEPTH, "</configuration>");
+    const char *close = repeat("", "</a>", AC_XML_DEPTH, "</configuration>");
 
-    ck_assert_ptr_null(parse(repeat("<configuration>", "<a>", AC_WEBCONFIG_DEPTH,
+    ck_assert_ptr_null(parse(repeat("<configuration>", "<a>", AC_XML_DEPTH,
                        close)));
     ck_assert_ptr_nonnull(strstr(result.detail, "nested"));
-    ck_assert_ptr_null(parse(repeat("<configuration>", "<a/>", AC_WEBCONFIG_ELEMENTS,
+    ck_assert_ptr_null(parse(repeat("<configuration>", "<a/>", AC_XML_ELEMENTS,
                                     "</configuration>")));
     ck_assert_ptr_nonnull(strstr(result.detail, "elements"));
     ck_assert_ptr_null(parse(repeat("<configuration>", " ", AC_WEBCONFIG_MAX,
@@ -403,7 +627,7 @@ START_TEST(truncated_anywhere_is_refused)
         ac_result_t res = AC_RESULT_OK;
 
         ck_assert_ptr_null(ac_webconfig_parse(published, len, &res, p));
-        ck_assert_int_eq(res.fault, AC_FAULT_CONFIG);
+        ck_assert_int_eq(res.fault, AC_FAULT_WEB_CONFIG);
     }
 }
 END_TEST
@@ -428,9 +652,19 @@ TCase *webconfig_case(void)
     tcase_add_loop_test(tc, access_rules_are_noticed, 0,
                         sizeof(rules) / sizeof(rules[0]));
     tcase_add_test(tc, access_rules_of_a_part_count_too);
+    tcase_add_loop_test(tc, access_rules_count_in_every_location, 0,
+                        sizeof(rules) / sizeof(rules[0]));
+    tcase_add_loop_test(tc, rules_of_asp_net_are_noticed, 0,
+                        sizeof(asp_rules) / sizeof(asp_rules[0]));
+    tcase_add_test(tc, refusals_of_other_elements_count);
+    tcase_add_test(tc, sections_of_the_app_add_up);
     tcase_add_test(tc, body_limit_is_taken);
     tcase_add_loop_test(tc, other_texts_are_refused, 0,
                         sizeof(malformed) / sizeof(malformed[0]));
+    tcase_add_test(tc, the_line_is_named);
+    tcase_add_loop_test(tc, encodings_are_understood, 0,
+                        sizeof(encodings) / sizeof(encodings[0]));
+    tcase_add_test(tc, utf_16_is_understood);
     tcase_add_test(tc, size_and_depth_are_limited);
     tcase_add_test(tc, numbers_of_things_are_limited);
     tcase_add_test(tc, truncated_anywhere_is_refused);
