@@ -52,7 +52,6 @@ static void copy_app(ac_keeper_app_t *app, const ac_spec_t *spec, apr_pool_t *p)
     app->state_dir = apr_pstrdup(p, spec->state_dir);
     app->log_index = spec->log_index;
     app->umask = (int)spec->set->umask.v;
-    app->shutdown_limit = apr_time_from_sec(spec->set->shutdown_time_limit.v);
     copy_limits(app, spec->set);
 }
 

@@ -32,7 +32,6 @@ typedef struct ac_keeper_app_t {
     const char *state_dir;
     uint32_t log_index;
     int umask;                  /* -1: as inherited */
-    apr_interval_time_t shutdown_limit;
     ac_keeper_limit_t limits[AC_KEEPER_LIMITS];
 } ac_keeper_app_t;
 

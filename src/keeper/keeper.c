@@ -30,6 +30,22 @@
 
 /* The end */
 
+/* A limit may come from an app's folder, which httpd's parent has not read. */
+static void tell_limit(ac_keeper_t *k)
+{
+    apr_time_t now = ac_clock_now(), last = now;
+    const ac_kproc_t *proc;
+    ac_wire_writer_t w;
+
+    for (proc = k->procs; proc; proc = proc->next) {
+        last = proc->kill_at > last ? proc->kill_at : last;
+    }
+    ac_message_begin(&w, AC_MSG_STOPPING, k->ptemp);
+    ac_wire_put_u32(&w, (uint32_t)((last - now + APR_USEC_PER_SEC - 1)
+                                   / APR_USEC_PER_SEC));
+    ac_outbox_send(&k->to_parent, &w, NULL, 0);
+}
+
 static void begin_stop(ac_keeper_t *k)
 {
     ac_wire_writer_t w;
@@ -43,6 +59,7 @@ static void begin_stop(ac_keeper_t *k)
     ac_service_send(k, &k->manager, &w, NULL, 0);
     ac_helper_stop_all(k);
     ac_kproc_stop_all(k);
+    tell_limit(k);
     k->sweep = 1;
 }
 
@@ -205,9 +222,10 @@ static void on_control(ac_keeper_t *k, ac_kwatch_t *watch, uint32_t events)
         ac_message_done(&msg);
     }
     else if (!APR_STATUS_IS_EAGAIN(rv) && rv != APR_EINVAL) {
+        /* It may only have ended its own direction. */
+        begin_stop(k);
         k->to_parent.link = -1;
         ac_kwatch_close(k, watch);
-        begin_stop(k);
     }
 }
 

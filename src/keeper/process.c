@@ -295,7 +295,7 @@ static void describe(ac_kproc_t *proc, const ac_spawn_request_t *req,
     proc->log.log_index = app->log_index;
     proc->log.app = apr_pstrdup(proc->p, app->name);
     proc->log.file = apr_pstrdup(proc->p, req->log.file);
-    proc->shutdown_limit = app->shutdown_limit;
+    proc->shutdown_limit = apr_time_from_sec(req->shutdown_limit);
 }
 
 static void not_started(ac_keeper_t *k, uint64_t tag, apr_status_t rv, const char *why)

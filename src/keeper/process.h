@@ -12,6 +12,7 @@
 
 #include "keeper/state.h"
 
+#define AC_SHUTDOWN_SECONDS_MAX 600
 #define AC_LEAVE_TIME apr_time_from_sec(2)  /* from SIGTERM to SIGKILL for the rest */
 
 struct ac_kproc_t {
@@ -42,6 +43,7 @@ typedef struct ac_spawn_request_t {
     uint32_t generation;
     uint32_t reach;
     uint32_t proc;
+    uint32_t shutdown_limit;    /* seconds */
     const char **argv;
     const char **env;
     ac_log_target_t log;

@@ -118,6 +118,7 @@ static void on_spawn(ac_keeper_t *k, ac_wire_reader_t *r)
     req.generation = ac_wire_get_u32(r);
     req.reach = ac_wire_get_u32(r);
     req.proc = ac_wire_get_u32(r);
+    req.shutdown_limit = ac_wire_get_count(r, AC_SHUTDOWN_SECONDS_MAX);
     req.argv = get_strings(r, AC_LAUNCH_ARGS_MAX * 2, k->ptemp);
     req.env = get_strings(r, AC_LAUNCH_ENV_MAX * 2, k->ptemp);
     ac_log_target_get(r, &req.log, k->ptemp);

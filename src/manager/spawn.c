@@ -287,6 +287,7 @@ static void put_spawn(ac_wire_writer_t *w, ac_run_t *run)
     ac_wire_put_u32(w, proc->is.generation);
     ac_wire_put_u32(w, run->reach);
     ac_wire_put_u32(w, (uint32_t)run->index);
+    ac_wire_put_u32(w, (uint32_t)home->set->shutdown_time_limit.v);
     put_strings(w, argv);
     put_strings(w, env);
     ac_log_target_put(w, &target);

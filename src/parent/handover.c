@@ -198,6 +198,31 @@ apr_status_t ac_parent_hand_over(ac_parent_state_t *state, server_rec *main_serv
     return rv == EPIPE || rv == ECONNRESET ? APR_EOF : rv;
 }
 
+int ac_parent_hear_stopping(ac_parent_state_t *state, int *pseconds, apr_pool_t *ptemp)
+{
+    unsigned char *buf = apr_palloc(ptemp, AC_MESSAGE_MAX);
+    apr_status_t rv = APR_SUCCESS;
+    ac_message_t msg;
+    int heard = 0;
+
+    while (state->control >= 0 && rv == APR_SUCCESS) {
+        rv = ac_message_receive(state->control, buf, &msg);
+        if (rv == APR_SUCCESS && msg.type == AC_MSG_STOPPING) {
+            uint32_t seconds = ac_wire_get_u32(&msg.body);
+
+            *pseconds = seconds < AC_PARENT_STOP_MAX ? (int)seconds : AC_PARENT_STOP_MAX;
+            heard = 1;
+        }
+        if (rv == APR_SUCCESS) {
+            ac_message_done(&msg);
+        }
+    }
+    if (!APR_STATUS_IS_EAGAIN(rv)) {
+        ac_parent_close(&state->control);
+    }
+    return heard;
+}
+
 apr_status_t ac_parent_send_stop(ac_parent_state_t *state, apr_time_t deadline,
                                  apr_pool_t *ptemp)
 {

@@ -13,6 +13,8 @@
 #include "parent/state.h"
 #include "spec/spec.h"
 
+#define AC_PARENT_STOP_MAX 600
+
 /* Encodes the table into a sealed memfd and makes it the state's last one. */
 apr_status_t ac_parent_keep_table(ac_parent_state_t *state, const ac_spec_table_t *table,
                                   apr_pool_t *ptemp);
@@ -22,6 +24,9 @@ apr_status_t ac_parent_keep_table(ac_parent_state_t *state, const ac_spec_table_
 apr_status_t ac_parent_hand_over(ac_parent_state_t *state, server_rec *main_server,
                                  const apr_array_header_t *log_servers,
                                  apr_time_t deadline, apr_pool_t *ptemp);
+/* What the keeper said about the seconds that its stop may take, if anything new:
+ * 1 and at most AC_PARENT_STOP_MAX, else 0. */
+int ac_parent_hear_stopping(ac_parent_state_t *state, int *pseconds, apr_pool_t *ptemp);
 apr_status_t ac_parent_send_stop(ac_parent_state_t *state, apr_time_t deadline,
                                  apr_pool_t *ptemp);
 

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -53,11 +54,11 @@ static int keeper_lives(ac_parent_state_t *state)
     return state->keeper != 0;
 }
 
-/* Ends early with the other end of the link, which goes with httpd's parent: the
- * sockets that httpd listens to are open here until the keeper begins. */
+/* Ends early when the link does, which goes with httpd's parent: the sockets that
+ * httpd listens to are open here until the keeper begins. */
 static void nap(int link, apr_interval_time_t time)
 {
-    struct pollfd pfd = { .fd = link };
+    struct pollfd pfd = { .fd = link, .events = POLLRDHUP };
 
     poll(&pfd, 1, (int)apr_time_as_msec(time));
 }
@@ -172,43 +173,48 @@ static void watch_keeper(ac_parent_run_t *run, const ac_parent_state_t *state)
     apr_proc_other_child_register(&run->proc, keeper_ended, run, NULL, run->pconf);
 }
 
-/* 1 once the keeper has ended and was waited for. */
-static int await_end(pid_t pid, apr_time_t deadline)
+/* 1 once the keeper has ended and was waited for. Meanwhile it may tell how long
+ * its apps may take: then *plimit becomes that and some more. */
+static int await_end(ac_parent_state_t *state, apr_interval_time_t *plimit,
+                     apr_pool_t *ptemp)
 {
-    int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    struct pollfd pfd = { .fd = pidfd, .events = POLLIN };
-    apr_time_t left;
-    int status, ended;
+    struct pollfd pfds[2] = { { .events = POLLIN }, { .events = POLLIN } };
+    apr_time_t begin = ac_clock_now(), left;
+    int status, ended, seconds;
 
-    while ((ended = waitpid(pid, &status, WNOHANG)) == 0) {
-        left = deadline - ac_clock_now();
-        if (left <= 0 || pidfd < 0) {
+    pfds[0].fd = (int)syscall(SYS_pidfd_open, state->keeper, 0);
+    while ((ended = waitpid(state->keeper, &status, WNOHANG)) == 0) {
+        if (ac_parent_hear_stopping(state, &seconds, ptemp)) {
+            *plimit = apr_time_from_sec(seconds) + STOP_GRACE;
+        }
+        left = begin + *plimit - ac_clock_now();
+        if (left <= 0 || pfds[0].fd < 0) {
             break;
         }
-        poll(&pfd, 1, (int)(left / 1000) + 1);
+        pfds[1].fd = state->control;
+        poll(pfds, 2, (int)(left / 1000) + 1);
     }
-    if (pidfd >= 0) {
-        close(pidfd);
-    }
+    ac_parent_close(&pfds[0].fd);
     return ended != 0;
 }
 
 static void stop_keeper(ac_parent_state_t *state, const server_rec *s, apr_pool_t *ptemp)
 {
     apr_interval_time_t limit = apr_time_from_sec(state->shutdown_limit) + STOP_GRACE;
-    apr_time_t now = ac_clock_now();
 
     if (!keeper_lives(state)) {
         return;
     }
-    ac_parent_send_stop(state, now + ACK_TIME, ptemp);
-    /* End of file means stop as well, should the message not have got through. */
-    ac_parent_close(&state->control);
-    if (!await_end(state->keeper, now + limit)) {
+    ac_parent_send_stop(state, ac_clock_now() + ACK_TIME, ptemp);
+    /* End of file means stop as well, should the message not have got through. The
+     * other direction stays open. */
+    shutdown(state->control, SHUT_WR);
+    if (!await_end(state, &limit, ptemp)) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, "apps did not end within %d s; the "
                      "keeper (pid %d) goes on ending them", (int)apr_time_sec(limit),
                      state->keeper);
     }
+    ac_parent_close(&state->control);
     state->keeper = 0;
 }
 
@@ -226,14 +232,17 @@ static apr_status_t stop_at_exit(void *data)
 }
 
 /* A module of another protocol was here before: its apps end, ours begin. */
-static void replace_version(ac_parent_state_t *state, const server_rec *s)
+static void replace_version(ac_parent_state_t *state, const server_rec *s,
+                            apr_pool_t *ptemp)
 {
     if (state->protocol && state->protocol != AC_PROTOCOL) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "mod_appcore was replaced by "
                      "another version; its apps are stopped and started anew");
         if (state->keeper) {
+            apr_interval_time_t limit = 2 * STOP_GRACE;
+
             ac_parent_close(&state->control);
-            await_end(state->keeper, ac_clock_now() + 2 * STOP_GRACE);
+            await_end(state, &limit, ptemp);
         }
         ac_parent_state_reset(state);
     }
@@ -243,6 +252,7 @@ static void replace_version(ac_parent_state_t *state, const server_rec *s)
 static apr_status_t hand_over(ac_parent_state_t *state, ac_parent_run_t *run,
                               apr_pool_t *ptemp)
 {
+    apr_interval_time_t limit = ACK_TIME;
     apr_status_t rv = APR_SUCCESS;
 
     if (!keeper_lives(state)) {
@@ -252,7 +262,7 @@ static apr_status_t hand_over(ac_parent_state_t *state, ac_parent_run_t *run,
         rv = ac_parent_hand_over(state, run->main, run->logs, ac_clock_now() + ACK_TIME,
                                  ptemp);
     }
-    if (rv == APR_EOF && await_end(state->keeper, ac_clock_now() + ACK_TIME)) {
+    if (rv == APR_EOF && await_end(state, &limit, ptemp)) {
         state->keeper = 0;
         ac_parent_close(&state->control);
     }
@@ -279,7 +289,7 @@ apr_status_t ac_parent_apply(server_rec *main_server, const ac_spec_table_t *tab
     apr_status_t rv;
 
     apr_pool_create(&ptemp, pconf);
-    replace_version(state, main_server);
+    replace_version(state, main_server, ptemp);
     if (!keeper_lives(state) && table->specs->nelts == 0) {
         apr_pool_destroy(ptemp);
         return APR_SUCCESS;

@@ -35,6 +35,7 @@ typedef enum ac_message_e {
     AC_MSG_STOP,            /* stop every app, then end */
     /* keeper -> parent */
     AC_MSG_ACK,             /* u32 serial, u32 AC_PROTOCOL */
+    AC_MSG_STOPPING,        /* u32 seconds till what does not end by itself is killed */
 
     /* keeper -> manager, at its start */
     AC_MSG_HELLO,           /* u32 protocol; + board, rows, wake, notify, relay link */
@@ -48,7 +49,8 @@ typedef enum ac_message_e {
     AC_MSG_LISTEN,          /* u64 tag, u64 app id, u32 slot, u32 gen, u32 reach (FD or
                                PATH), u64 tag whose listener is inherited or 0 */
     AC_MSG_SPAWN,           /* u64 tag, u64 app id, u32 slot, u32 gen, u32 reach,
-                               u32 proc, strings argv, strings env, log target */
+                               u32 proc, u32 seconds that it may take to end,
+                               strings argv, strings env, log target */
     AC_MSG_SIGNAL,          /* u64 tag, u32 signal, u8 whole group */
     AC_MSG_NOTE,            /* u64 tag, bytes (at most AC_NOTE_MAX): manager's state of
                                it, for a successor */

@@ -52,7 +52,7 @@ MPM_CONF = {
               "MinSpareThreads 1\nMaxSpareThreads 64",
     "prefork": "MaxRequestWorkers 16\nMinSpareServers 1\nMaxSpareServers 16",
 }
-MODULES = ("authz_core",)
+MODULES = ("unixd", "authz_core")
 
 # Lines that no test may cause without saying so.
 BAD_LINE = re.compile(r"\[appcore:(error|warn|crit|alert|emerg)\]"

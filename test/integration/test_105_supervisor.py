@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import sys
 import threading
 import time
 
@@ -443,6 +444,46 @@ def test_killed_httpd_leaves_nothing(httpd):
             os.kill(worker, signal.SIGKILL)
     wait_for(lambda: httpd.leftovers() == [], what="the end of all")
     os.unlink(httpd.path("run", "httpd.pid"))
+
+
+def with_limits(env, term_ms):
+    """One app whose folder asks for more time than httpd's configuration gives, one
+    that asks for less."""
+    text = "AppCoreShutdownTimeLimit 3\n"
+    for name, limit, takes in (("patient", 12, term_ms), ("hasty", 1, 60000)):
+        text += block(env, name)
+        with open(env.path("apps", name, "web.config"), "w", encoding="utf-8") as f:
+            f.write(f"""<configuration><system.webServer>
+                <aspNetCore processPath="{sys.executable}" arguments="life.py {{fd}}"
+                            shutdownTimeLimit="{limit}"><environmentVariables>
+                <environmentVariable name="TERM_TAKES_MS" value="{takes}" />
+                </environmentVariables></aspNetCore>
+                </system.webServer></configuration>""")
+    return usual(env, text)
+
+
+@pytest.mark.parametrize("how", ["stop", "killed"])
+def test_limit_of_the_folder_counts_at_the_end(httpd, how):
+    """httpd waits longer than its own configuration says; without httpd the keeper
+    does."""
+    httpd.allow(r"\[appcore:\w+\].* app hasty: ")
+    reload(httpd, with_limits(httpd, 8500 if how == "stop" else 4000))
+    patient, hasty = (int(get(httpd, name)) for name in ("patient", "hasty"))
+    begin, workers = time.monotonic(), httpd.workers()
+    ends = signal.SIGTERM if how == "stop" else signal.SIGKILL
+    os.kill(httpd.httpd_pid(), ends)
+    wait_for(lambda: not processes.alive(hasty), 20, "the end of the hasty one")
+    assert processes.alive(patient)
+    assert 0.9 < time.monotonic() - begin < 3
+    wait_for(lambda: not processes.alive(patient), 20, "the end of the patient one")
+    assert re.search(r"app patient: goodbye$", httpd.recent_log(), re.M)
+    for worker in workers if how == "killed" else []:
+        if processes.alive(worker.pid):
+            os.kill(worker.pid, signal.SIGKILL)
+    wait_for(lambda: httpd.leftovers() == [], 20, "the end of all")
+    assert "apps did not end" not in httpd.recent_log()
+    if how == "killed":
+        os.unlink(httpd.path("run", "httpd.pid"))
 
 
 # Announcements --------------------------------------------------------------------

@@ -167,7 +167,9 @@ static void make_folders(void)
         h.set->user.v = apr_psprintf(p, "#%d", OTHER_USER);
         h.set->group.v = apr_psprintf(p, "#%d", OTHER_USER);
     }
-    h.set->shutdown_time_limit.v = 2;
+    /* What counts is the limit of each process, since it may come from a folder. */
+    h.set->shutdown_time_limit.v = 60;
+    h.shutdown_limit = 2;
 }
 
 void harness_remove(const char *path)
@@ -424,6 +426,7 @@ void ask_spawn(uint64_t tag, uint32_t reach, const ac_log_target_t *log,
     ac_wire_put_u32(&w, 1);
     ac_wire_put_u32(&w, reach);
     ac_wire_put_u32(&w, 7);
+    ac_wire_put_u32(&w, h.shutdown_limit);
     ac_wire_put_u32(&w, n);
     for (i = 0; i < n; ++i) {
         ac_wire_put_str(&w, argv[i]);

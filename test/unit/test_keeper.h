@@ -39,6 +39,7 @@ typedef struct harness_t {
     const char *folder;         /* of the app */
     ac_settings_t *set;         /* of the app; changed before harness_configure() */
     uint32_t serial;
+    uint32_t shutdown_limit;    /* of what is started, seconds */
 } harness_t;
 
 extern harness_t h;

@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/pidfd.h"
+#include "keeper/process.h"
 #include "shared/board.h"
 
 /* How things end: processes, manager, relay, httpd, the keeper itself. */
@@ -225,6 +226,32 @@ START_TEST(stop_waits_for_the_app_and_no_longer)
 }
 END_TEST
 
+START_TEST(httpd_hears_how_long_the_stop_may_take)
+{
+    ac_wire_writer_t w;
+
+    run_shell(1, "exec sleep 60");
+    h.shutdown_limit = 9;
+    run_shell(2, "trap 'exit 0' TERM; echo ready; while :; do sleep 60 & wait; done");
+    ck_assert_str_eq(read_line(app_out), "ready");
+    ac_message_begin(&w, AC_MSG_STOP, p);
+    say(h.control, &w);
+    ck_assert_uint_eq(ac_wire_get_u32(&hear(h.control, AC_MSG_STOPPING)->body), 9);
+}
+END_TEST
+
+START_TEST(no_process_has_more_time_to_end_than_anybody_may)
+{
+    h.shutdown_limit = AC_SHUTDOWN_SECONDS_MAX + 1;
+    ask_shell(1, 0, "exit 0");
+    h.shutdown_limit = AC_SHUTDOWN_SECONDS_MAX;
+    ask_shell(2, 0, "exit 0");
+    /* The first request was no request. */
+    ck_assert_uint_eq(ac_wire_get_u64(&hear(h.manager, AC_MSG_SPAWNED)->body), 2);
+    exited(2);
+}
+END_TEST
+
 START_TEST(a_keeper_that_stops_leaves_the_folder_to_the_next)
 {
     static const char *const files[] = { "/notify", "/keeper.pids", "/s/of-the-next" };
@@ -421,6 +448,8 @@ TCase *end_case(void)
     tcase_add_test(tc, the_end_of_the_manager_is_logged);
     tcase_add_test(tc, a_manager_that_always_ends_is_not_expected);
     tcase_add_test(tc, stop_waits_for_the_app_and_no_longer);
+    tcase_add_test(tc, httpd_hears_how_long_the_stop_may_take);
+    tcase_add_test(tc, no_process_has_more_time_to_end_than_anybody_may);
     tcase_add_test(tc, a_keeper_that_stops_leaves_the_folder_to_the_next);
     tcase_add_test(tc, many_apps_end_together);
     tcase_add_test(tc, apps_end_when_the_control_link_does);

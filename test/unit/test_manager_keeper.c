@@ -238,6 +238,7 @@ static void decode(asked_t *asked, ac_wire_reader_t *r)
             break;
         }
         asked->proc = ac_wire_get_u32(r);
+        asked->shutdown_limit = ac_wire_get_u32(r);
         asked->argv = get_strings(r);
         asked->env = get_strings(r);
         ac_log_target_get(r, &target, p);

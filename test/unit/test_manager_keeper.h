@@ -48,7 +48,7 @@ typedef struct asked_t {
     ac_message_e type;
     uint64_t tag;
     uint64_t app_id;
-    uint32_t slot, generation, reach, proc;
+    uint32_t slot, generation, reach, proc, shutdown_limit;
     uint64_t heir_of;
     uint32_t signal;
     int group;

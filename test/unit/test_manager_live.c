@@ -135,6 +135,7 @@ START_TEST(test_reload_switches_and_drains)
     do {
         app = wait_state(AC_APP_RUNNING);
     } while (app.slots[0] == first.proc);
+    ck_assert_uint_eq(asked.shutdown_limit, 10);
     ck_assert_uint_eq(app.slots[0], asked.proc);
     ck_assert_int_eq(ac_board_proc(k.board, asked.proc, k.spec.id, &proc), 1);
     ck_assert_int_eq(proc.draining, 0);
