@@ -27,12 +27,17 @@ static void forget_old(ac_breaker_t *b, apr_time_t now)
     b->n -= old;
 }
 
-static void remember(ac_breaker_t *b, apr_time_t now)
+static int has_room(ac_breaker_t *b)
 {
     if (!b->times) {
-        b->times = calloc(AC_BREAKER_LIMIT_MAX + 1, sizeof(*b->times));
+        b->times = calloc(AC_BREAKER_TIMES, sizeof(*b->times));
     }
-    if (!b->times) {
+    return b->times != NULL;
+}
+
+static void remember(ac_breaker_t *b, apr_time_t now)
+{
+    if (!has_room(b)) {
         return;
     }
     forget_old(b, now);
@@ -86,6 +91,15 @@ int ac_breaker_succeed(ac_breaker_t *b)
 void ac_breaker_stable(ac_breaker_t *b)
 {
     b->streak = 0;
+}
+
+void ac_breaker_recall(ac_breaker_t *b, const apr_time_t *times, unsigned n)
+{
+    n = n < AC_BREAKER_TIMES ? n : AC_BREAKER_TIMES;
+    if (n > 0 && has_room(b)) {
+        memcpy(b->times, times, n * sizeof(*times));
+        b->n = n;
+    }
 }
 
 void ac_breaker_reset(ac_breaker_t *b)

@@ -16,6 +16,7 @@
 
 #define AC_BREAKER_WINDOW apr_time_from_sec(60)
 #define AC_BREAKER_LIMIT_MAX 100        /* AppCoreRapidFailsPerMinute */
+#define AC_BREAKER_TIMES (AC_BREAKER_LIMIT_MAX + 1)
 
 typedef struct ac_breaker_t {
     unsigned streak;            /* failures since the app last was stable */
@@ -36,5 +37,7 @@ int ac_breaker_succeed(ac_breaker_t *b);
 /* What failed had been working for a while: delays grow from the start again. */
 void ac_breaker_stable(ac_breaker_t *b);
 void ac_breaker_reset(ac_breaker_t *b);
+/* Takes over the last failures of an earlier one. */
+void ac_breaker_recall(ac_breaker_t *b, const apr_time_t *times, unsigned n);
 
 #endif

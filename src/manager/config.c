@@ -44,9 +44,9 @@ static void recall(ac_home_t *home)
 
     if (home->index >= 0
         && ac_board_app(home->m->board, home->index, app->id, &entry)) {
-        app->failures = entry.failures;
-        app->http_status = entry.http_status;
-        app->substatus = entry.substatus;
+        app->failures = app->view.failures = entry.failures;
+        app->http_status = app->view.http_status = entry.http_status;
+        app->substatus = app->view.substatus = entry.substatus;
         home->facts = entry.facts;
     }
 }
@@ -65,6 +65,7 @@ ac_home_t *ac_home_create(ac_manager_t *m, ac_sup_app_t *app)
     home->name = strdup("(removed)");
     app->io = home;
     recall(home);
+    ac_publish_recall(home);
     if (home->facts.request_time <= 0) {
         home->facts.max_content_length = -1;
     }
@@ -144,7 +145,7 @@ static void apply(ac_manager_t *m)
     ac_adopt_all(m);
 }
 
-void ac_config_read(ac_manager_t *m, int fd)
+void ac_config_read(ac_manager_t *m, uint32_t serial, int fd)
 {
     apr_pool_t *p, *old = m->config;
     ac_spec_table_t *table;
@@ -162,6 +163,7 @@ void ac_config_read(ac_manager_t *m, int fd)
     }
     m->config = p;
     m->table = table;
+    m->serial = serial;
     apply(m);
     if (old) {
         apr_pool_destroy(old);

@@ -53,6 +53,13 @@ static void on_adopt(ac_manager_t *m, ac_message_t *msg)
     adopted->listener = take_fd(msg, 0);
 }
 
+static void on_config(ac_manager_t *m, ac_message_t *msg)
+{
+    uint32_t serial = ac_wire_get_u32(&msg->body);
+
+    ac_config_read(m, serial, take_fd(msg, 0));
+}
+
 static void on_looked(ac_manager_t *m, ac_message_t *msg)
 {
     uint64_t tag = ac_wire_get_u64(&msg->body);
@@ -146,8 +153,7 @@ static void on_message(ac_manager_t *m, ac_message_t *msg)
         ac_loop_relay(m, take_fd(msg, 0));
         break;
     case AC_MSG_CONFIG:
-        ac_wire_get_u32(&msg->body);
-        ac_config_read(m, take_fd(msg, 0));
+        on_config(m, msg);
         break;
     case AC_MSG_STOP:
         m->stopping = 1;

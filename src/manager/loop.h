@@ -113,6 +113,7 @@ struct ac_manager_t {
     ac_rows_t *rows;
     apr_pool_t *config;
     ac_spec_table_t *table;     /* in config; NULL before the first */
+    uint32_t serial;            /* of the configuration, as httpd's parent counts */
     ac_sup_t *sup;
     const char **inherited;     /* PATH, LANG, TZ */
     const char *notify_path;    /* in config */
@@ -148,7 +149,7 @@ void ac_loop_relay(ac_manager_t *m, int link);
 void ac_keeper_read(ac_manager_t *m, ac_watch_t *w);
 
 /* config.c */
-void ac_config_read(ac_manager_t *m, int fd);
+void ac_config_read(ac_manager_t *m, uint32_t serial, int fd);
 ac_home_t *ac_home_create(ac_manager_t *m, ac_sup_app_t *app);
 
 /* adopt.c */
@@ -212,6 +213,8 @@ void ac_publish_give(ac_manager_t *m, unsigned index);
 void ac_publish_run(ac_run_t *run, int draining);
 void ac_publish_app(ac_home_t *home);
 void ac_publish_sweep(ac_manager_t *m);
+/* What an earlier manager knew of an app of the same configuration. */
+void ac_publish_recall(ac_home_t *home);
 /* Requests that the app got so far. */
 uint64_t ac_home_total(const ac_home_t *home);
 

@@ -106,6 +106,35 @@ static void put_draining(ac_home_t *home)
     }
 }
 
+/* What makes a memo valid: the same app, and no reload since, because a reload is
+ * the administrator's word that a cause may be gone. */
+typedef struct memo_t {
+    uint64_t app_id;
+    uint64_t serial;
+    ac_sup_memory_t memory;
+} memo_t;
+
+_Static_assert(sizeof(memo_t) <= AC_BOARD_MEMO_MAX, "a memo fits into the board");
+
+static void leave_memo(const ac_home_t *home)
+{
+    memo_t memo = { .app_id = home->app->id, .serial = home->m->serial };
+
+    ac_sup_remember(home->app, &memo.memory);
+    ac_board_put_memo(home->m->board, home->index, &memo, sizeof(memo));
+}
+
+void ac_publish_recall(ac_home_t *home)
+{
+    memo_t memo;
+
+    if (home->index >= 0
+        && ac_board_memo(home->m->board, home->index, &memo, sizeof(memo))
+        && memo.app_id == home->app->id && memo.serial == home->m->serial) {
+        ac_sup_recall(home->app, &memo.memory);
+    }
+}
+
 void ac_publish_app(ac_home_t *home)
 {
     const ac_sup_view_t *view = &home->app->view;
@@ -126,6 +155,7 @@ void ac_publish_app(ac_home_t *home)
     put_current(home, &entry);
     ac_board_put_app(home->m->board, home->index, &entry);
     put_draining(home);
+    leave_memo(home);
     ac_board_touch(home->m->board);
     ac_children_wake(home->m);
 }

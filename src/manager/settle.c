@@ -463,3 +463,46 @@ ac_sup_proc_t *ac_sup_adopt(ac_sup_t *sup, uint64_t app_id, const ac_sup_note_t 
     adopt_state(proc, note);
     return proc;
 }
+
+/* Memory ------------------------------------------------------------------- */
+
+void ac_sup_remember(const ac_sup_app_t *app, ac_sup_memory_t *memory)
+{
+    const ac_breaker_t *b = &app->breaker;
+
+    memset(memory, 0, sizeof(*memory));
+    memory->retry_at = app->pause ? app->retry_at : 0;
+    memory->pause = (uint32_t)app->pause;
+    memory->failures = app->failures;
+    memory->failed_starts = app->failed_starts;
+    memory->last_generation = app->last_generation;
+    memory->http_status = app->http_status;
+    memory->substatus = app->substatus;
+    memory->keep = app->keep;
+    memory->open = b->open;
+    memory->streak = b->streak;
+    memory->n = (uint16_t)b->n;
+    if (b->n) {
+        memcpy(memory->times, b->times, b->n * sizeof(*b->times));
+    }
+}
+
+void ac_sup_recall(ac_sup_app_t *app, const ac_sup_memory_t *memory)
+{
+    if (memory->pause > AC_PAUSE_BROKEN) {
+        return;
+    }
+    app->retry_at = memory->retry_at;
+    app->pause = (ac_sup_pause_e)memory->pause;
+    app->failures = memory->failures;
+    app->failed_starts = memory->failed_starts;
+    app->http_status = memory->http_status;
+    app->substatus = memory->substatus;
+    app->keep = memory->keep != 0;
+    app->breaker.open = memory->open != 0;
+    app->breaker.streak = memory->streak;
+    ac_breaker_recall(&app->breaker, memory->times, memory->n);
+    if (app->last_generation < memory->last_generation) {
+        app->last_generation = memory->last_generation;
+    }
+}

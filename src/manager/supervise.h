@@ -75,6 +75,22 @@ struct ac_sup_proc_t {
     uint64_t heir_of;           /* tag of the dead process whose listener it gets */
 };
 
+/* What of an app outlives its processes, for a later manager: plain data. */
+typedef struct ac_sup_memory_t {
+    apr_time_t retry_at;
+    uint32_t pause;             /* ac_sup_pause_e */
+    uint32_t failures;
+    uint32_t failed_starts;
+    uint32_t last_generation;
+    uint16_t http_status;
+    uint16_t substatus;
+    uint8_t keep;
+    uint8_t open;               /* of the breaker, as all that follows */
+    uint16_t n;
+    uint32_t streak;
+    apr_time_t times[AC_BREAKER_TIMES];
+} ac_sup_memory_t;
+
 typedef struct ac_sup_slot_t {
     ac_sup_proc_t *current;     /* READY */
     ac_sup_proc_t *next;        /* on its way to READY */
@@ -194,6 +210,11 @@ void ac_sup_config_end(ac_sup_t *sup);
 /* A living process of an earlier manager, before ac_sup_config_end(); an id
  * that is not configured makes an app that is being removed. */
 ac_sup_proc_t *ac_sup_adopt(ac_sup_t *sup, uint64_t app_id, const ac_sup_note_t *note);
+
+/* Fills all of it; differs from the last one at most after a PUBLISH. */
+void ac_sup_remember(const ac_sup_app_t *app, ac_sup_memory_t *memory);
+/* Before ac_sup_config_end(), for an app that is as it was. */
+void ac_sup_recall(ac_sup_app_t *app, const ac_sup_memory_t *memory);
 
 void ac_sup_wake(ac_sup_app_t *app);
 /* conf is the one in force with what the folder says; NULL on a fault. */

@@ -46,6 +46,12 @@ typedef struct proc_entry_t {
 
 #define CURRENT ((uint64_t)1 << 32)
 
+typedef struct memo_entry_t {
+    _Alignas(LINE) _Atomic uint32_t seq;
+    uint32_t size;
+    _Atomic uint64_t words[AC_BOARD_MEMO_MAX / 8];
+} memo_entry_t;
+
 typedef struct header_t {
     _Alignas(LINE) _Atomic uint32_t magic;
     uint32_t version;
@@ -59,6 +65,7 @@ struct ac_board_t {
     header_t header;
     app_entry_t apps[AC_BOARD_APPS];
     proc_entry_t procs[AC_BOARD_PROCS];
+    memo_entry_t memos[AC_BOARD_APPS];
 };
 
 _Static_assert((AC_BOARD_APPS & (AC_BOARD_APPS - 1)) == 0, "probing wraps by a mask");
@@ -353,6 +360,22 @@ uint32_t ac_board_manager(const ac_board_t *board)
 void ac_board_begin(ac_board_t *board)
 {
     atomic_fetch_add(&board->header.manager, 1);
+}
+
+void ac_board_put_memo(ac_board_t *board, int index, const void *memo, apr_size_t size)
+{
+    memo_entry_t *entry = &board->memos[index];
+
+    entry->size = (uint32_t)size;
+    entry_write(&entry->seq, entry->words, memo, size);
+}
+
+int ac_board_memo(const ac_board_t *board, int index, void *memo, apr_size_t size)
+{
+    const memo_entry_t *entry = &board->memos[index];
+
+    return entry->size == size && size <= AC_BOARD_MEMO_MAX
+           && entry_read(&entry->seq, entry->words, memo, size);
 }
 
 /* A manager that begins at the same moment makes the number meaningless. */

@@ -34,6 +34,7 @@
 #define AC_BOARD_PROCS 8192
 #define AC_BOARD_SLOTS 100          /* AppCoreProcessesPerApplication */
 #define AC_BOARD_NO_PROC 0xffffu
+#define AC_BOARD_MEMO_MAX 1024
 #define AC_TOKEN_LEN 36
 
 typedef enum ac_app_state_e {
@@ -133,6 +134,11 @@ void ac_board_clear_proc(ac_board_t *board, unsigned index);
 void ac_board_touch(ac_board_t *board);
 /* Once per manager, when it has taken over. */
 void ac_board_begin(ac_board_t *board);
+/* What one manager leaves for the next about an app: bytes of its own choosing,
+ * at most AC_BOARD_MEMO_MAX. It outlives manager and keeper. */
+void ac_board_put_memo(ac_board_t *board, int index, const void *memo, apr_size_t size);
+/* 1 and a copy, if one of exactly that size was written to its end. */
+int ac_board_memo(const ac_board_t *board, int index, void *memo, apr_size_t size);
 /* The one word that others write, httpd's parent and the keeper: whoever should
  * start the next manager could not, or not often enough. Holds until one begins. */
 apr_status_t ac_board_abandon(int fd, apr_pool_t *ptemp);

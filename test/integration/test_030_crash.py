@@ -235,6 +235,28 @@ def test_breaker(httpd):
     assert time.monotonic() - began < 0.5
 
 
+def test_breaker_stays_open_when_the_manager_dies(httpd):
+    """Nothing is started before its time, and the reason is told as before."""
+    httpd.allow("appcore-manager ended")
+    answer = wait_for(lambda: refused_for_long(httpd), 40, "a long pause")
+    started = httpd.log_text().count("app breaker: process")
+    old = httpd.helper("manager")
+    kill(old)
+    wait_for(lambda: httpd.helper("manager") not in (0, old), what="another manager")
+    wait_for(lambda: httpd.get("/plain/pid").status == 200, 20)
+    again = httpd.get("/breaker/")
+    assert (again.status, again.text) == (503, answer.text)
+    assert int(again.header("Retry-After")) <= int(answer.header("Retry-After"))
+    assert httpd.log_text().count("app breaker: process") == started
+
+
+def refused_for_long(httpd):
+    """The answer while the next start is seconds away."""
+    answer = httpd.get("/breaker/")
+    waits = int(answer.header("Retry-After", "0"))
+    return answer if answer.status == 503 and waits > 4 else None
+
+
 def test_one_of_many_dies(httpd):
     folder = httpd.path("apps", "many")
     assert httpd.get("/many/pid").status == 200

@@ -6,6 +6,8 @@
 #include "test_manager.h"
 #include "test_manager_world.h"
 
+#include <string.h>
+
 #define ck_state(expected) \
     ck_assert_str_eq(ac_app_state_name(app()->view.state), ac_app_state_name(expected))
 
@@ -378,6 +380,114 @@ START_TEST(test_deafness_opens_the_breaker)
 }
 END_TEST
 
+/* Another manager: the same configuration, and what the former one left. */
+static void next_manager(const ac_sup_memory_t *memory)
+{
+    ac_sup_conf_t conf = conf_default();
+    unsigned char digest[AC_SUP_DIGEST];
+
+    ac_sup_destroy(sup);
+    sup = ac_sup_create(1000, 1);
+    ac_sup_limit_spawns(sup, 4);
+    ac_sup_tick(sup, now);
+    memset(digest, 1, sizeof(digest));
+    ac_sup_config_begin(sup);
+    ac_sup_recall(ac_sup_configure(sup, APP, digest, &conf), memory);
+    ac_sup_config_end(sup);
+}
+
+START_TEST(test_next_manager_keeps_the_breaker_open)
+{
+    ac_sup_memory_t memory;
+    apr_time_t retry_at;
+    ac_result_t res;
+    uint32_t g;
+
+    fails(&res, AC_FAULT_EXEC);
+    g = open_breaker(1);
+    retry_at = app()->retry_at;
+    ac_sup_remember(app(), &memory);
+    next_manager(&memory);
+    ck_state(AC_APP_BROKEN);
+    ck_assert(app()->view.retry_at == retry_at);
+    ck_assert_uint_eq(app()->view.failures, 11);
+    ck_assert_uint_eq(app()->view.http_status, 502);
+    pass(retry_at - now);
+    ck_done("");
+    ck_state(AC_APP_IDLE);
+    /* One probe start, with the next number; it fails, and the pause is longer. */
+    ac_sup_wake(app());
+    looked();
+    listening(g);
+    ac_sup_executed(proc(g), &res);
+    reported();
+    ck_state(AC_APP_BROKEN);
+    ck_assert_uint_eq(app()->failures, 12);
+    ck_assert_uint_eq(app()->breaker.streak, 12);
+}
+END_TEST
+
+START_TEST(test_next_manager_counts_on)
+{
+    ac_sup_memory_t memory;
+    ac_result_t res;
+    int i;
+
+    fails(&res, AC_FAULT_EXEC);
+    for (i = 0; i < 11; ++i) {
+        ck_assert(!app()->breaker.open);
+        ac_sup_wake(app());
+        if (app()->pause) {
+            pass(app()->retry_at - now);
+        }
+        looked();
+        listening((uint32_t)i + 1);
+        ac_sup_executed(proc((uint32_t)i + 1), &res);
+        reported();
+        ac_sup_remember(app(), &memory);
+        next_manager(&memory);
+    }
+    ck_state(AC_APP_BROKEN);
+}
+END_TEST
+
+/* Nothing of it lives, but it is supervised. */
+START_TEST(test_next_manager_starts_what_ran)
+{
+    ac_sup_memory_t memory;
+
+    start_first();
+    exited(1);
+    reported();
+    looked();
+    bring_up(2);
+    exited(2);
+    reported();
+    ck_state(AC_APP_BACKOFF);
+    ac_sup_remember(app(), &memory);
+    next_manager(&memory);
+    ck_state(AC_APP_BACKOFF);
+    forget_done();
+    pass(app()->retry_at - now);
+    ck_done("look");
+    looked();
+    ck_done("listen:3");
+}
+END_TEST
+
+START_TEST(test_nonsense_is_not_recalled)
+{
+    ac_sup_memory_t memory;
+
+    memset(&memory, 0xff, sizeof(memory));
+    next_manager(&memory);
+    ck_state(AC_APP_IDLE);
+    memory.pause = AC_PAUSE_NONE;
+    next_manager(&memory);
+    ck_assert_uint_le(app()->breaker.n, AC_BREAKER_TIMES);
+}
+END_TEST
+
 TCase *failures_case(void)
 {
     TCase *tc = case_create("failures");
@@ -398,5 +508,9 @@ TCase *failures_case(void)
     tcase_add_test(tc, test_deaf_process_is_replaced);
     tcase_add_test(tc, test_only_a_ready_process_can_turn_deaf);
     tcase_add_test(tc, test_deafness_opens_the_breaker);
+    tcase_add_test(tc, test_next_manager_keeps_the_breaker_open);
+    tcase_add_test(tc, test_next_manager_counts_on);
+    tcase_add_test(tc, test_next_manager_starts_what_ran);
+    tcase_add_test(tc, test_nonsense_is_not_recalled);
     return tc;
 }

@@ -327,6 +327,36 @@ START_TEST(test_next_manager_hears_of_an_end)
 }
 END_TEST
 
+START_TEST(test_next_manager_keeps_the_breaker_open)
+{
+    ac_board_app_t before, after;
+    asked_t asked;
+
+    k.set->rapid_fails_per_minute.v = 0;
+    configure_app();
+    begin();
+    child_hello();
+    wake();
+    expect(&asked, AC_MSG_LOOK);
+    answer_look(&asked, launch_default(AC_REACH_FD));
+    expect(&asked, AC_MSG_LISTEN);
+    close(answer_listen(&asked));
+    expect(&asked, AC_MSG_SPAWN);
+    answer_executed(&asked, AC_FAULT_EXEC);
+    before = wait_failure(AC_APP_BROKEN);
+    manager_kill();
+    manager_start();
+    configure_app();
+    begin();
+    wake();
+    expect_silence(100);
+    after = wait_failure(AC_APP_BROKEN);
+    ck_assert(after.retry_at == before.retry_at);
+    ck_assert_uint_eq(after.failures, before.failures);
+    ck_assert_uint_eq(after.http_status, before.http_status);
+}
+END_TEST
+
 START_TEST(test_next_manager_gives_up_what_never_ran)
 {
     asked_t spawn, asked;
@@ -532,6 +562,7 @@ TCase *live_case(void)
     tcase_add_test(tc, test_next_manager_goes_on_probing);
     tcase_add_test(tc, test_next_manager_knows_port_and_token);
     tcase_add_test(tc, test_next_manager_hears_of_an_end);
+    tcase_add_test(tc, test_next_manager_keeps_the_breaker_open);
     tcase_add_test(tc, test_next_manager_gives_up_what_never_ran);
     tcase_add_test(tc, test_child_that_ends_gives_its_shares_back);
     tcase_add_test(tc, test_next_manager_knows_the_children);

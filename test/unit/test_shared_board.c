@@ -286,6 +286,25 @@ START_TEST(a_board_is_abandoned_until_a_manager_begins)
 }
 END_TEST
 
+START_TEST(a_memo_is_for_the_next_manager)
+{
+    char memo[AC_BOARD_MEMO_MAX] = "so far so good", copy[AC_BOARD_MEMO_MAX];
+    int fd;
+    ac_board_t *board = new_board(&fd);
+
+    ck_assert(!ac_board_memo(board, 3, copy, sizeof(copy)));
+    ac_board_put_memo(board, 3, memo, sizeof(memo));
+    ck_assert(ac_board_memo(board, 3, copy, sizeof(copy)));
+    ck_assert_mem_eq(copy, memo, sizeof(memo));
+    ck_assert(!ac_board_memo(board, 3, copy, sizeof(copy) - 1));
+    ck_assert(!ac_board_memo(board, 4, copy, sizeof(copy)));
+    ac_board_put_memo(board, AC_BOARD_APPS - 1, "x", 1);
+    ck_assert(ac_board_memo(board, AC_BOARD_APPS - 1, copy, 1));
+    ck_assert_int_eq(copy[0], 'x');
+    close(fd);
+}
+END_TEST
+
 START_TEST(signs_of_life_names_and_paths)
 {
     char path[128];
@@ -320,6 +339,7 @@ TCase *board_case(void)
     tcase_add_test(tc, no_reader_sees_half_a_write);
     tcase_add_test(tc, an_entry_left_half_written_is_repaired_by_the_next_write);
     tcase_add_test(tc, signs_of_life_names_and_paths);
+    tcase_add_test(tc, a_memo_is_for_the_next_manager);
     tcase_add_test(tc, a_board_is_abandoned_until_a_manager_begins);
     return tc;
 }
