@@ -218,24 +218,80 @@ static const char *bare_base64(const char *cert, apr_pool_t *p)
     return at > out ? out : NULL;
 }
 
+static const char *as_it_is(const char *text, apr_pool_t *p)
+{
+    (void)p;
+    return text;
+}
+
+/* Who made a name chose its encoding: the app gets the bytes. */
+static const char *percent_encoded(const char *text, apr_pool_t *p)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    char *result = apr_palloc(p, 3 * strlen(text) + 1), *to = result;
+
+    for (; *text; ++text) {
+        unsigned char c = (unsigned char)*text;
+
+        if (c > ' ' && c < 0x7f && c != '%' && c != ',') {
+            *to++ = *text;
+            continue;
+        }
+        *to++ = '%';
+        *to++ = digits[c >> 4];
+        *to++ = digits[c & 15];
+    }
+    *to = '\0';
+    return result;
+}
+
+static void put_groups(walk_t *walk, const char *name,
+                       const char *(*write)(const char *text, apr_pool_t *p))
+{
+    const apr_array_header_t *groups = walk->facts->groups;
+    apr_array_header_t *written;
+    int i;
+
+    if (!groups || !groups->nelts) {
+        return;
+    }
+    written = apr_array_make(walk->p, groups->nelts, sizeof(const char *));
+    for (i = 0; i < groups->nelts; ++i) {
+        APR_ARRAY_PUSH(written, const char *) =
+            write(APR_ARRAY_IDX(groups, i, const char *), walk->p);
+    }
+    apr_table_addn(walk->out, name, apr_array_pstrcat(walk->p, written, ','));
+}
+
+static void put_said(walk_t *walk, const char *name, ac_forwarded_e field)
+{
+    if (walk->forwarded.said[field]) {
+        apr_table_addn(walk->out, name, walk->forwarded.said[field]);
+    }
+}
+
+/* The proxy's word counts only where httpd itself knows nobody. */
 static void put_identity(walk_t *walk)
 {
     const ac_fields_facts_t *facts = walk->facts;
-    const char *said = walk->forwarded.said[AC_FORWARDED_USER];
     const char *user = facts->identity_allowed ? facts->user : NULL;
 
-    if (user && facts->ancm) {
-        apr_table_addn(walk->out, "MS-ASPNETCORE-USER", user);
-        if (facts->auth_type) {
-            apr_table_addn(walk->out, "MS-ASPNETCORE-AUTHTYPE", facts->auth_type);
-        }
+    if (!user) {
+        put_said(walk, "X-Forwarded-User", AC_FORWARDED_USER);
+        put_said(walk, "X-Forwarded-Groups", AC_FORWARDED_GROUPS);
+        return;
     }
-    else if (user) {
-        said = user;
+    if (!facts->ancm) {
+        apr_table_addn(walk->out, "X-Forwarded-User", user);
+        put_groups(walk, "X-Forwarded-Groups", as_it_is);
+        return;
     }
-    if (said) {
-        apr_table_addn(walk->out, "X-Forwarded-User", said);
+    apr_table_addn(walk->out, "MS-ASPNETCORE-USER", percent_encoded(user, walk->p));
+    if (facts->auth_type) {
+        apr_table_addn(walk->out, "MS-ASPNETCORE-AUTHTYPE",
+                       percent_encoded(facts->auth_type, walk->p));
     }
+    put_groups(walk, "MS-ASPNETCORE-ROLES", percent_encoded);
 }
 
 static void put_secrets(walk_t *walk)
@@ -289,22 +345,25 @@ static void put_framing(walk_t *walk, const apr_table_t *in, ac_body_e body,
     }
 }
 
+static int is_value(const char *text)
+{
+    return !text || !*text || ac_char_all(text, AC_CHAR_VALUE);
+}
+
 /* Who authenticates decides what a name may hold; a head may not hold all. */
 static const char *check_facts(const ac_fields_facts_t *facts)
 {
-    const char *values[5] = { facts->host, facts->token, facts->request_id };
-    unsigned i;
+    int fit = is_value(facts->host) && is_value(facts->token)
+              && is_value(facts->request_id);
+    int i;
 
-    if (facts->identity_allowed) {
-        values[3] = facts->user;
-        values[4] = facts->auth_type;
-    }
-    for (i = 0; i < sizeof(values) / sizeof(values[0]); ++i) {
-        if (values[i] && *values[i] && !ac_char_all(values[i], AC_CHAR_VALUE)) {
-            return "a control byte in what a header should say";
+    if (facts->identity_allowed && !facts->ancm) {
+        fit = fit && is_value(facts->user);
+        for (i = 0; facts->groups && i < facts->groups->nelts; ++i) {
+            fit = fit && is_value(APR_ARRAY_IDX(facts->groups, i, const char *));
         }
     }
-    return NULL;
+    return fit ? NULL : "a control byte in what a header should say";
 }
 
 apr_table_t *ac_fields_request(const apr_table_t *in, const ac_fields_facts_t *facts,

@@ -24,7 +24,11 @@
  *               followed by the mount; neither for ASP.NET Core;
  *   Forwarded   is extended if a trusted proxy sent one, never made;
  *   X-Real-IP   is the trusted proxy's, else the client; not for ASP.NET Core;
- *   X-Request-* are the trusted proxy's if believable, else ours.
+ *   X-Request-* are the trusted proxy's if believable, else ours;
+ *   -User and -Groups are ours where httpd knows the user, else the trusted
+ *               proxy's. ASP.NET Core is told ours in MS-ASPNETCORE-USER, -AUTHTYPE
+ *               and -ROLES, where every byte but visible ASCII, "%" and "," is
+ *               written as %XX.
  *
  * Names and values in a result point into the table given and into the facts:
  * both live at least as long as p. */
@@ -51,6 +55,7 @@ typedef struct ac_fields_facts_t {
     const char *client_cert;    /* PEM or base64 DER as found; NULL: none */
     const char *user;           /* authenticated user or NULL */
     const char *auth_type;
+    const apr_array_header_t *groups;   /* of the user, const char *; NULL: none */
     int identity_allowed;       /* token checked or our socket: user may be named */
     const char *request_id;     /* made when the client has no believable one */
     apr_time_t received;        /* r->request_time */

@@ -19,6 +19,7 @@ static const char *const names[AC_FORWARDED_COUNT] = {
     [AC_FORWARDED_PREFIX] = "X-Forwarded-Prefix",
     [AC_FORWARDED_ELEMENTS] = "Forwarded",
     [AC_FORWARDED_USER] = "X-Forwarded-User",
+    [AC_FORWARDED_GROUPS] = "X-Forwarded-Groups",
     [AC_FORWARDED_REAL_IP] = "X-Real-IP",
     [AC_FORWARDED_REQUEST_ID] = "X-Request-ID",
     [AC_FORWARDED_REQUEST_START] = "X-Request-Start"

@@ -19,6 +19,7 @@ typedef enum ac_forwarded_e {
     AC_FORWARDED_PREFIX,
     AC_FORWARDED_ELEMENTS,      /* the field Forwarded */
     AC_FORWARDED_USER,
+    AC_FORWARDED_GROUPS,
     AC_FORWARDED_REAL_IP,
     AC_FORWARDED_REQUEST_ID,
     AC_FORWARDED_REQUEST_START,

@@ -325,11 +325,53 @@ START_TEST(identity)
     expect(out, "X-Forwarded-User", NULL);
     expect(out, "MS-ASPNETCORE-USER", "ann");
     expect(out, "MS-ASPNETCORE-AUTHTYPE", "Basic");
+    expect(out, "MS-ASPNETCORE-ROLES", NULL);
     facts.ancm = 0;
     facts.trusted = 1;
     expect(request(AC_BODY_NONE, 0), "X-Forwarded-User", "ann");
     facts.user = NULL;
     expect(request(AC_BODY_NONE, 0), "X-Forwarded-User", "root");
+}
+END_TEST
+
+START_TEST(groups)
+{
+    apr_array_header_t *groups = apr_array_make(p, 2, sizeof(const char *));
+    apr_table_t *out;
+
+    APR_ARRAY_PUSH(groups, const char *) = "sales, west";
+    APR_ARRAY_PUSH(groups, const char *) = "100%";
+    facts.user = "ann";
+    facts.groups = groups;
+    facts.trusted = 1;
+    apr_table_addn(in, "X-Forwarded-Groups", "admins");
+    apr_table_addn(in, "MS-ASPNETCORE-ROLES", "admins");
+    out = request(AC_BODY_NONE, 0);
+    expect(out, "X-Forwarded-Groups", "admins");
+    expect(out, "MS-ASPNETCORE-ROLES", NULL);
+    facts.identity_allowed = 1;
+    expect(request(AC_BODY_NONE, 0), "X-Forwarded-Groups", "sales, west,100%");
+    facts.ancm = 1;
+    out = request(AC_BODY_NONE, 0);
+    expect(out, "X-Forwarded-Groups", NULL);
+    expect(out, "MS-ASPNETCORE-ROLES", "sales%2C%20west,100%25");
+    facts.groups = NULL;
+    out = request(AC_BODY_NONE, 0);
+    expect(out, "X-Forwarded-Groups", NULL);
+    expect(out, "MS-ASPNETCORE-ROLES", NULL);
+}
+END_TEST
+
+START_TEST(names_of_any_bytes)
+{
+    apr_table_t *out;
+
+    facts.ancm = facts.identity_allowed = 1;
+    facts.user = "J\xc3\xbcrgen\r\nEvil: x\x7f %41";
+    facts.auth_type = "Nego\n";
+    out = request(AC_BODY_NONE, 0);
+    expect(out, "MS-ASPNETCORE-USER", "J%C3%BCrgen%0D%0AEvil:%20x%7F%20%2541");
+    expect(out, "MS-ASPNETCORE-AUTHTYPE", "Nego%0A");
 }
 END_TEST
 
@@ -410,6 +452,8 @@ TCase *fields_case(void)
     tcase_add_test(tc, upgrade_passes);
     tcase_add_test(tc, secrets);
     tcase_add_test(tc, identity);
+    tcase_add_test(tc, groups);
+    tcase_add_test(tc, names_of_any_bytes);
     tcase_add_test(tc, unacceptable);
     tcase_add_test(tc, head);
     return tc;
