@@ -52,5 +52,7 @@ int ac_conf_app_count(void);
 const ac_globals_t *ac_conf_globals(void);
 /* AppCoreEnabled for this request's location: 1 unless switched off. */
 int ac_conf_enabled(request_rec *r);
+/* AuthGroupFile for this request's location, or NULL. */
+const char *ac_conf_group_file(request_rec *r);
 
 #endif

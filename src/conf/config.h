@@ -57,9 +57,12 @@ typedef struct ac_config_t {
 
 typedef struct ac_config_dir_t {
     int enabled;                /* -1: not set */
+    const char *group_file;     /* AuthGroupFile, or NULL */
 } ac_config_dir_t;
 
 ac_config_t *ac_config_of(const server_rec *s);
+/* A virtual host of ap_conftree is known by the place where it was defined. */
+const char *ac_config_place(const char *file, unsigned line, apr_pool_t *p);
 /* file:line of the directive being read. */
 const char *ac_config_where(cmd_parms *cmd);
 
@@ -79,6 +82,7 @@ typedef struct ac_config_pass_t {
     apr_hash_t *env_files;      /* path -> array of ac_env_var_t */
     apr_array_header_t *logs;   /* server_rec * by log index */
     apr_hash_t *tls;            /* server_rec * of those that speak it */
+    apr_array_header_t *logins; /* ac_config_login_t */
     int tls_global;             /* SSLEngine outside of virtual hosts; -1: not there */
     int checking;               /* no logs yet: mistakes and notices only */
     int mistakes;
@@ -104,6 +108,13 @@ void ac_config_notice(const ac_config_pass_t *pass, const char *where,
 
 /* Names the first directive by which two merged settings differ, or NULL. */
 const char *ac_config_difference(const ac_settings_t *a, const ac_settings_t *b);
+
+/* Where the administrator asks for a login. */
+void ac_config_find_logins(ac_config_pass_t *pass);
+/* 1 if an AuthType is in force at that URL prefix of the server, or at some URL
+ * below it. */
+int ac_config_has_login(const ac_config_pass_t *pass, const server_rec *s,
+                        const char *prefix);
 
 /* Scheme and port of a server, as clients see it. */
 void ac_config_find_tls(ac_config_pass_t *pass);

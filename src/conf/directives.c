@@ -82,6 +82,8 @@ static const number_t
     log_keep = RANGE(stdout_log_keep, number, 1, 10000, 0),
     no_error_page = WORDS(disable_startup_error_page, switch_words),
     detailed_errors = WORDS(detailed_errors, tristate_words),
+    forward_user = WORDS(forward_windows_auth_token, switch_words),
+    forward_cert = WORDS(forward_client_certificate, switch_words),
     websockets = WORDS(websockets, switch_words),
     umask_bits = { MEMBER(umask), ac_value_umask, { NULL, 0, 0777, 0 } };
 
@@ -482,6 +484,19 @@ static const char *set_enabled(cmd_parms *cmd, void *dconf, int on)
     return NULL;
 }
 
+/* mod_authz_groupfile's own directive: httpd hands it to every module that knows it.
+ * Which groups a user is in, that module tells nobody. */
+static const char *see_group_file(cmd_parms *cmd, void *dconf, const char *arg)
+{
+    ac_config_dir_t *dir = dconf;
+
+    if (!ap_find_linked_module("mod_authz_groupfile.c")) {
+        return "AuthGroupFile needs mod_authz_groupfile, which is not loaded";
+    }
+    dir->group_file = ap_server_root_relative(cmd->pool, arg);
+    return NULL;
+}
+
 #define NUMBER(name, number, help) \
     AP_INIT_TAKE1(name, set_number, (void *)&number, RSRC_CONF, help)
 #define STRING(name, member, help) \
@@ -532,6 +547,8 @@ const command_rec ac_conf_commands[] = {
     NUMBER("AppCoreStdoutLogKeep", log_keep, "how many rotated log files stay"),
     NUMBER("AppCoreDisableStartUpErrorPage", no_error_page, "On or Off"),
     NUMBER("AppCoreDetailedErrors", detailed_errors, "On, Off or auto"),
+    NUMBER("AppCoreForwardWindowsAuthToken", forward_user, "On or Off"),
+    NUMBER("AppCoreForwardClientCertificate", forward_cert, "On or Off"),
     NUMBER("AppCoreWebSockets", websockets, "On or Off"),
     AP_INIT_TAKE1("AppCoreStaticFiles", set_static_files, NULL, RSRC_CONF,
                   "a folder below the app's whose files httpd serves itself, or Off"),
@@ -548,5 +565,7 @@ const command_rec ac_conf_commands[] = {
                   "processes that may be starting at a time"),
     AP_INIT_TAKE1("AppCoreDefaultUser", set_default_user, NULL, RSRC_CONF,
                   "the user of apps whose folder belongs to root"),
+    AP_INIT_TAKE1("AuthGroupFile", see_group_file, NULL, OR_AUTHCFG,
+                  "groups that apps are told with their members"),
     { .name = NULL }
 };

@@ -90,6 +90,7 @@ static void add_mounts(ac_config_pass_t *pass, server_rec *s,
         if (known) {
             APR_ARRAY_PUSH(list, ac_mount_t) = known->mount;
             note_port(pass, known, s);
+            known->spec->login |= ac_config_has_login(pass, s, mount->prefix);
         }
     }
 }
@@ -209,6 +210,7 @@ static int run_pass(ac_config_pass_t *pass)
 
     fill_globals(pass);
     ac_config_find_tls(pass);
+    ac_config_find_logins(pass);
     for (s = pass->main; s; s = s->next) {
         const ac_config_t *conf = ac_config_of(s);
 

@@ -17,6 +17,11 @@ ac_config_t *ac_config_of(const server_rec *s)
     return ap_get_module_config(s->module_config, &appcore_module);
 }
 
+const char *ac_config_place(const char *file, unsigned line, apr_pool_t *p)
+{
+    return apr_psprintf(p, "%s:%u", file ? file : "", line);
+}
+
 const char *ac_config_where(cmd_parms *cmd)
 {
     return apr_psprintf(cmd->pool, "%s:%d", cmd->directive->filename,
@@ -48,7 +53,7 @@ void *ac_conf_merge_server(apr_pool_t *p, void *base, void *add)
 
 void *ac_conf_create_dir(apr_pool_t *p, char *dir)
 {
-    ac_config_dir_t *conf = apr_palloc(p, sizeof(*conf));
+    ac_config_dir_t *conf = apr_pcalloc(p, sizeof(*conf));
 
     (void)dir;
     conf->enabled = -1;
@@ -61,6 +66,7 @@ void *ac_conf_merge_dir(apr_pool_t *p, void *base, void *add)
     ac_config_dir_t *conf = apr_palloc(p, sizeof(*conf));
 
     conf->enabled = above->enabled != -1 ? above->enabled : below->enabled;
+    conf->group_file = above->group_file ? above->group_file : below->group_file;
     return conf;
 }
 
@@ -70,6 +76,14 @@ int ac_conf_enabled(request_rec *r)
                                                        &appcore_module);
 
     return conf->enabled != 0;
+}
+
+const char *ac_conf_group_file(request_rec *r)
+{
+    const ac_config_dir_t *conf = ap_get_module_config(r->per_dir_config,
+                                                       &appcore_module);
+
+    return conf->group_file;
 }
 
 static const ac_config_mount_t *find_mount(const ac_config_t *conf, const char *prefix)

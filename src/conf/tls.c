@@ -29,12 +29,6 @@ static int engine_of(const ap_directive_t *d)
     return on;
 }
 
-/* A virtual host is known by the place where it was defined. */
-static const char *place(const char *file, unsigned line, apr_pool_t *p)
-{
-    return apr_psprintf(p, "%s:%u", file ? file : "", line);
-}
-
 static apr_hash_t *engines(ac_config_pass_t *pass, int *pglobal)
 {
     apr_hash_t *found = apr_hash_make(pass->ptemp);
@@ -45,7 +39,7 @@ static apr_hash_t *engines(ac_config_pass_t *pass, int *pglobal)
             int *on = apr_palloc(pass->ptemp, sizeof(*on));
 
             *on = engine_of(d->first_child);
-            apr_hash_set(found, place(d->filename, d->line_num, pass->ptemp),
+            apr_hash_set(found, ac_config_place(d->filename, d->line_num, pass->ptemp),
                          APR_HASH_KEY_STRING, on);
         }
     }
@@ -76,7 +70,8 @@ void ac_config_find_tls(ac_config_pass_t *pass)
     pass->tls = apr_hash_make(pass->ptemp);
     for (s = pass->main; s; s = s->next) {
         const int *engine = s->is_virtual
-            ? apr_hash_get(found, place(s->defn_name, s->defn_line_number, pass->ptemp),
+            ? apr_hash_get(found, ac_config_place(s->defn_name, s->defn_line_number,
+                                           pass->ptemp),
                            APR_HASH_KEY_STRING)
             : NULL;
 

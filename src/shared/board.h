@@ -56,7 +56,8 @@ typedef struct ac_board_facts_t {
     uint32_t kind;                  /* ac_kind_e */
     uint8_t detailed_errors;        /* resolved: 0 or 1 */
     uint8_t disable_error_page;
-    uint8_t reserved[2];
+    uint8_t withhold_user;          /* AppCoreForwardWindowsAuthToken Off */
+    uint8_t reserved;
     int64_t request_time;           /* µs */
     int64_t max_content_length;     /* -1: none */
     uint32_t uid;                   /* the app's user: owner check of static files */

@@ -159,6 +159,13 @@ static void add_reach(process_t *proc)
     }
 }
 
+/* Only the companion can make a user of what we say. */
+static int tells_users(const process_t *proc)
+{
+    return proc->spec->login && proc->set->forward_windows_auth_token.v
+           && proc->launch->companion && (proc->inst->reach & AC_REACH_FD);
+}
+
 static void add_dotnet_contract(process_t *proc)
 {
     const ac_spec_t *spec = proc->spec;
@@ -170,7 +177,8 @@ static void add_dotnet_contract(process_t *proc)
                apr_pstrcat(proc->p, proc->launch->folder, "/", NULL));
     /* Without it the app waits for Windows tokens and fails on Linux; and without
      * the next one it takes the kernel's version for that of Windows. */
-    ac_env_set(env, "ASPNETCORE_IIS_HTTPAUTH", "anonymous;");
+    ac_env_set(env, "ASPNETCORE_IIS_HTTPAUTH", tells_users(proc) ? "windows;"
+                                                                 : "anonymous;");
     ac_env_set(env, "ASPNETCORE_IIS_WEBSOCKETS_SUPPORTED",
                proc->set->websockets.v == AC_OFF ? "false" : "true");
     if (inst->token) {

@@ -83,6 +83,7 @@ static int overlay_in_range(const ac_settings_t *set)
            && within(&set->rapid_fails_per_minute, 0, 100)
            && within(&set->stdout_log_enabled, AC_OFF, AC_ON)
            && within(&set->disable_startup_error_page, AC_OFF, AC_ON)
+           && within(&set->forward_windows_auth_token, AC_OFF, AC_ON)
            && within(&set->websockets, AC_OFF, AC_ON)
            && set->environment.v->nelts <= AC_LAUNCH_ENV_MAX
            && set->handler_settings.v->nelts <= AC_LAUNCH_HANDLER_MAX;
@@ -121,6 +122,7 @@ static int overlay_is_modest(const ac_settings_t *set)
     CLEAR(stdout_log_enabled)
     CLEAR(stdout_log_file)
     CLEAR(disable_startup_error_page)
+    CLEAR(forward_windows_auth_token)
     CLEAR(websockets)
 #undef CLEAR
 #define CHECK(name, ...) modest &= rest.name.origin == AC_ORIGIN_DEFAULT;

@@ -90,6 +90,8 @@ typedef enum ac_tristate_e { AC_OFF = 0, AC_ON = 1, AC_AUTO = 2 } ac_tristate_e;
     NUM(stdout_log_keep, "AppCoreStdoutLogKeep", 10) \
     NUM(disable_startup_error_page, "AppCoreDisableStartUpErrorPage", AC_OFF) \
     NUM(detailed_errors, "AppCoreDetailedErrors", AC_AUTO) \
+    NUM(forward_windows_auth_token, "AppCoreForwardWindowsAuthToken", AC_ON) \
+    NUM(forward_client_certificate, "AppCoreForwardClientCertificate", AC_ON) \
     NUM(websockets, "AppCoreWebSockets", AC_ON) \
     STR(static_files, "AppCoreStaticFiles", NULL) \
     LIST(sendfile, "AppCoreSendfile") \

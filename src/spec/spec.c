@@ -17,6 +17,7 @@ static void put_described(ac_wire_writer_t *w, const ac_spec_t *spec)
     ac_wire_put_str(w, spec->scheme);
     ac_wire_put_u32(w, spec->port);
     ac_wire_put_u32(w, spec->https_port);
+    ac_wire_put_u8(w, spec->login ? 1 : 0);
     ac_wire_put_str(w, spec->default_user);
     ac_wire_put_str(w, spec->state_dir);
     ac_wire_put_str(w, spec->companions);
@@ -127,6 +128,7 @@ static ac_spec_t *get_spec(ac_wire_reader_t *r, apr_pool_t *p)
     spec->scheme = ac_wire_get_str(r, p);
     spec->port = ac_wire_get_u32(r);
     spec->https_port = ac_wire_get_u32(r);
+    spec->login = ac_wire_get_u8(r);
     spec->default_user = ac_wire_get_str(r, p);
     spec->state_dir = ac_wire_get_str(r, p);
     spec->companions = ac_wire_get_str(r, p);

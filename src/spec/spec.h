@@ -36,6 +36,7 @@ typedef struct ac_spec_t {
     const char *scheme;         /* "http" or "https", of that vhost */
     uint32_t port;              /* of that vhost; 0 unknown */
     uint32_t https_port;        /* the one TLS port of its vhosts, else 0 */
+    int login;                  /* an AuthType is in force somewhere at its mounts */
     uint32_t log_index;         /* which handed-over error log is its own */
     const char *default_user;   /* AppCoreDefaultUser or httpd's User */
     const char *state_dir;      /* AppCoreStateDir */

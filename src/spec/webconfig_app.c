@@ -208,6 +208,9 @@ static int read_switches(const ac_webconfig_at_t *at, const ac_xml_t *elem)
     if (disable >= 0) {
         at->web->overlay->disable_startup_error_page = said(disable);
     }
+    if (forward >= 0) {
+        at->web->overlay->forward_windows_auth_token = said(forward);
+    }
     return 1;
 }
 

@@ -40,6 +40,8 @@ VALUES = {
     "AppCoreStdoutLogKeep": ("1", "2"),
     "AppCoreDisableStartUpErrorPage": ("On", "Off"),
     "AppCoreDetailedErrors": ("On", "Off"),
+    "AppCoreForwardWindowsAuthToken": ("Off", "On"),
+    "AppCoreForwardClientCertificate": ("Off", "On"),
     "AppCoreWebSockets": ("Off", "On"),
     "AppCoreStaticFiles": ("one", "two"),
     "AppCoreSendfile": ("/one", "/two"),

@@ -121,6 +121,27 @@ START_TEST(aspnetcore_gets_its_contract)
 }
 END_TEST
 
+START_TEST(users_are_announced_where_there_can_be_some)
+{
+    const char *name = "ASPNETCORE_IIS_HTTPAUTH";
+
+    spec.login = 1;
+    launch.companion = 8;
+    ck_assert_str_eq(in_env(name), "anonymous;");
+    inst.reach = AC_REACH_FD | AC_REACH_PORT;
+    ck_assert_str_eq(in_env(name), "windows;");
+    launch.overlay->forward_windows_auth_token.v = AC_OFF;
+    launch.overlay->forward_windows_auth_token.origin = AC_ORIGIN_WEBCONFIG;
+    ck_assert_str_eq(in_env(name), "anonymous;");
+    launch.overlay->forward_windows_auth_token.origin = AC_ORIGIN_DEFAULT;
+    launch.companion = 0;
+    ck_assert_str_eq(in_env(name), "anonymous;");
+    launch.companion = 8;
+    spec.login = 0;
+    ck_assert_str_eq(in_env(name), "anonymous;");
+}
+END_TEST
+
 START_TEST(contract_cannot_be_replaced)
 {
     static const char *const names[] = {
@@ -341,6 +362,7 @@ TCase *env_case(void)
     tcase_add_test(tc, only_three_are_inherited);
     tcase_add_test(tc, everybody_is_told_who_it_is);
     tcase_add_test(tc, aspnetcore_gets_its_contract);
+    tcase_add_test(tc, users_are_announced_where_there_can_be_some);
     tcase_add_test(tc, contract_cannot_be_replaced);
     tcase_add_test(tc, some_of_it_can);
     tcase_add_test(tc, hosting_startup_is_extended_or_replaced);

@@ -87,6 +87,8 @@ START_TEST(every_attribute_is_taken)
     ck_assert_int_eq(set->stdout_log_enabled.v, AC_ON);
     ck_assert_str_eq(set->stdout_log_file.v, ".\\logs\\out");
     ck_assert_int_eq(set->disable_startup_error_page.v, AC_ON);
+    ck_assert_int_eq(set->forward_windows_auth_token.v, AC_OFF);
+    ck_assert_int_eq(set->forward_windows_auth_token.origin, AC_ORIGIN_WEBCONFIG);
     ck_assert_int_eq(set->hosting_model.v, AC_HOSTING_OUT_OF_PROCESS);
     ck_assert_int_eq(set->hosting_model.origin, AC_ORIGIN_WEBCONFIG);
     ck_assert_int_eq(web->notices->nelts, 0);

@@ -34,6 +34,7 @@ static ac_spec_t *some_spec(void)
     spec->scheme = "https";
     spec->port = 443;
     spec->https_port = 443;
+    spec->login = 1;
     spec->log_index = 5;
     spec->default_user = "appcore";
     spec->state_dir = "/var/lib/appcore";
@@ -277,6 +278,7 @@ START_TEST(table_survives)
     ck_assert_ptr_null(after->host);
     ck_assert_uint_eq(after->log_index, 5);
     ck_assert_uint_eq(after->https_port, 443);
+    ck_assert_int_eq(after->login, 1);
     ck_assert_str_eq(after->set->process_path.v, "dotnet");
 }
 END_TEST
