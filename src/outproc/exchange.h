@@ -46,6 +46,8 @@ struct ac_exchange_t {
     int sendfile;               /* X-Sendfile is obeyed */
     void (*app_done)(ac_exchange_t *x); /* the app's part is over, before the last
                                            bytes go to the client; or NULL */
+    int (*challenge)(ac_exchange_t *x); /* the app wants a login: OK, or the status
+                                           of the answer that takes its place */
     void *baton;
 
     /* For whoever waits. Events are poll()'s. */
@@ -60,6 +62,7 @@ struct ac_exchange_t {
     int http_status;            /* CLIENT_FAULT */
     const char *why;            /* MALFORMED, UNREACHABLE: for the log */
     apr_status_t error;
+    int instead;                /* status that takes the place of a complete response */
     const char *sendfile_path;  /* X-Sendfile of a complete response */
     apr_uint64_t sent, received;    /* bytes to and from the app */
     int committed;              /* the client got part of the final response */

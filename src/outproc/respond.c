@@ -43,6 +43,9 @@ static void set_status(request_rec *r, const ac_response_t *response)
 static const char *const sendfile_names[] = { "X-Sendfile", "X-Accel-Redirect" };
 #define SENDFILE_NAMES (sizeof(sendfile_names) / sizeof(sendfile_names[0]))
 
+/* With a 401: the app has no challenge of its own and wants httpd's. */
+#define CHALLENGE "AppCore-Challenge"
+
 static void drop_sendfile(apr_table_t *headers)
 {
     unsigned i;
@@ -63,6 +66,7 @@ void ac_respond_interim(ac_exchange_t *x, const ac_response_t *response)
     }
     set_status(r, response);
     drop_sendfile(response->headers);
+    apr_table_unset(response->headers, CHALLENGE);
     r->headers_out = response->headers;
     ap_send_interim_response(r, 1);
     r->headers_out = headers;
@@ -98,14 +102,33 @@ static void take_sendfile(ac_exchange_t *x, apr_table_t *headers)
     drop_sendfile(headers);
 }
 
+/* 1 if the login of httpd answers in the app's place, with a redirect perhaps. What
+ * it says itself is in err_headers_out and goes with the app's answer. */
+static int ask_for_login(ac_exchange_t *x, const ac_response_t *response)
+{
+    if (!apr_table_get(response->headers, CHALLENGE)) {
+        return 0;
+    }
+    apr_table_unset(response->headers, CHALLENGE);
+    if (x->challenge && response->status == HTTP_UNAUTHORIZED
+        && !ap_is_HTTP_ERROR(x->prior_status)) {
+        x->instead = x->challenge(x);
+    }
+    x->discard = x->instead != OK;
+    return x->discard;
+}
+
 void ac_respond_head(ac_exchange_t *x, const ac_response_t *response)
 {
     request_rec *r = x->r;
     apr_table_t *headers = response->headers;
     const char *type = apr_table_get(headers, "Content-Type");
 
-    take_sendfile(x, headers);
     x->prior_headers = r->headers_out;
+    if (ask_for_login(x, response)) {
+        return;
+    }
+    take_sendfile(x, headers);
     if (!apr_is_empty_table(r->headers_out)) {
         apr_table_do(keep_prior, headers, r->headers_out, NULL);
     }

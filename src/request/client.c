@@ -14,6 +14,8 @@
 #include "apr_strings.h"
 #include "http1/target.h"
 #include "request/context.h"
+#include "request/groups.h"
+#include "request/login.h"
 #include "spec/launch.h"
 
 APLOG_USE_MODULE(appcore);
@@ -134,6 +136,15 @@ static int wants_trailers(request_rec *r)
     return te && ap_find_token(r->pool, te, "trailers");
 }
 
+static void name_user(ac_fields_facts_t *facts, request_rec *r)
+{
+    facts->user = ac_login_user(r);
+    if (facts->user) {
+        facts->auth_type = r->ap_auth_type;
+        facts->groups = ac_groups_of(r, facts->user);
+    }
+}
+
 static void collect(ac_fields_facts_t *facts, request_rec *r, ac_context_t *ctx,
                     const ac_board_proc_t *proc)
 {
@@ -150,9 +161,8 @@ static void collect(ac_fields_facts_t *facts, request_rec *r, ac_context_t *ctx,
     facts->scheme = tls ? "https" : ap_http_scheme(r);
     facts->prefix = mount->prefix;
     facts->token = proc->token;
-    facts->client_cert = tls ? client_cert(r) : NULL;
-    facts->user = r->user;
-    facts->auth_type = r->ap_auth_type;
+    facts->client_cert = tls && mount->spec->set->forward_client_certificate.v
+                         ? client_cert(r) : NULL;
     facts->identity_allowed = proc->address == AC_ADDRESS_SOCKET || *proc->token;
     facts->request_id = ctx->request_id;
     facts->received = r->request_time;
@@ -167,12 +177,12 @@ static int refuse(request_rec *r, const char *why)
 }
 
 int ac_client_head(ac_client_head_t *head, request_rec *r, const ac_body_t *body,
-                   const ac_board_proc_t *proc, uint32_t kind)
+                   const ac_board_proc_t *proc, const ac_board_facts_t *app)
 {
     ac_context_t *ctx = ac_context_get(r);
     const ac_mount_t *mount = ctx->mount;
     const apr_table_t *in = client_fields(r);
-    ac_fields_facts_t facts = { .ancm = kind == AC_KIND_DOTNET };
+    ac_fields_facts_t facts = { .ancm = app->kind == AC_KIND_DOTNET };
     const char *target, *error = NULL;
     apr_table_t *fields;
 
@@ -182,6 +192,9 @@ int ac_client_head(ac_client_head_t *head, request_rec *r, const ac_body_t *body
         return refuse(r, "its path lies outside the mount in some spelling");
     }
     collect(&facts, r, ctx, proc);
+    if (facts.identity_allowed && !app->withhold_user) {
+        name_user(&facts, r);
+    }
     facts.host = apr_table_get(in, "Host");
     facts.upgrade = head->upgrade = upgrade(r, mount, body);
     facts.expect = body->held;

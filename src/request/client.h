@@ -19,9 +19,9 @@ typedef struct ac_client_head_t {
     ac_upgrade_e upgrade;       /* the app may answer 101 */
 } ac_client_head_t;
 
-/* OK, or the HTTP status that the request gets instead. kind: ac_kind_e. */
+/* OK, or the HTTP status that the request gets instead. */
 int ac_client_head(ac_client_head_t *head, request_rec *r, const ac_body_t *body,
-                   const ac_board_proc_t *proc, uint32_t kind);
+                   const ac_board_proc_t *proc, const ac_board_facts_t *app);
 
 void ac_client_init(void);
 

@@ -9,9 +9,9 @@
  *                      It wins over DocumentRoot and whatever maps all URLs.
  *   map_to_storage     after TRACE and OPTIONS *: there is no file, so no
  *                      <Directory> and no .htaccess; <Location> applies.
- *   type_checker       judge other spellings of the path; then take the request
- *                      before mod_mime, whose AddHandler would take away app URLs
- *                      that end in .php or .cgi.
+ *   type_checker       log in who offers to, judge other spellings of the path; then
+ *                      take the request before mod_mime, whose AddHandler would
+ *                      take away app URLs that end in .php or .cgi.
  *
  * SetHandler in a <Location> comes later (fixups) and so still wins. */
 
@@ -23,6 +23,7 @@
 #include "http_log.h"
 #include "http_request.h"
 #include "apr_strings.h"
+#include "request/login.h"
 #include "request/policy.h"
 #include "request/spelling.h"
 
@@ -115,14 +116,19 @@ static int authorise(request_rec *r, const char *path)
 }
 
 /* After access control, so that the plain spelling was judged first. A look-up of
- * ours does not look up itself. */
-static int check_spellings(request_rec *r)
+ * ours does not look up itself; and it takes its user from the request, so that one
+ * comes first. */
+static int check_access(request_rec *r)
 {
     const char *slashes, *params;
-    int rv = OK;
+    int rv;
 
     if (!is_ours(r) || r->main) {
         return DECLINED;
+    }
+    rv = ac_login_offer(r, ac_context_get(r)->mount);
+    if (rv != OK) {
+        return rv;
     }
     slashes = ac_spelling_slashes(r->uri, r->pool);
     params = ac_spelling_params(slashes ? slashes : r->uri, r->pool);
@@ -149,6 +155,6 @@ void ac_route_register(apr_pool_t *p)
     ap_hook_translate_name(remember, NULL, rewrite, APR_HOOK_REALLY_FIRST);
     ap_hook_translate_name(translate, explicit_maps, general_maps, APR_HOOK_MIDDLE);
     ap_hook_map_to_storage(map_to_storage, NULL, NULL, APR_HOOK_LAST);
-    ap_hook_type_checker(check_spellings, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    ap_hook_type_checker(check_access, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_type_checker(check_type, NULL, NULL, APR_HOOK_FIRST);
 }

@@ -12,6 +12,7 @@
 #include "request/client.h"
 #include "request/dispatch.h"
 #include "request/error.h"
+#include "request/login.h"
 #include "request/policy.h"
 #include "request/static.h"
 
@@ -230,6 +231,15 @@ static int prepare_body(ac_serve_t *s)
     return OK;
 }
 
+/* Only httpd reaches a socket of ours, so the app there knows whom it asks. */
+static int challenge(ac_exchange_t *x)
+{
+    const ac_serve_t *s = x->baton;
+
+    return s->proc.address == AC_ADDRESS_SOCKET && !s->app.facts.withhold_user
+           ? ac_login_challenge(s->task.r) : OK;
+}
+
 static void create_exchange(ac_serve_t *s)
 {
     ac_exchange_t *x = ac_exchange_create(s->task.r);
@@ -239,6 +249,7 @@ static void create_exchange(ac_serve_t *s)
                                                : s->mount->spec->set->request_time.v;
     x->sendfile = s->mount->sendfile && s->mount->sendfile->nelts > 0;
     x->app_done = app_done;
+    x->challenge = challenge;
     x->baton = s;
     x->client_fd = s->task.client_fd;
     x->client_is_socket = s->task.client_is_socket;
@@ -255,7 +266,7 @@ static int begin_exchange(ac_serve_t *s)
     if (!s->x) {
         create_exchange(s);
     }
-    rv = ac_client_head(&head, s->task.r, s->body, &s->proc, s->app.facts.kind);
+    rv = ac_client_head(&head, s->task.r, s->body, &s->proc, &s->app.facts);
     if (rv != OK) {
         return rv;
     }
@@ -357,6 +368,9 @@ static int finish(ac_serve_t *s)
         return ac_error_exchange(x, s->mount, &s->proc);
     }
     ac_rows_app_served(s->child->rows, (unsigned)s->index);
+    if (x->instead) {
+        return x->instead;
+    }
     if (x->sendfile_path) {
         return ac_static_sendfile(s->task.r, s->mount, s->app.facts.uid,
                                   x->sendfile_path);
