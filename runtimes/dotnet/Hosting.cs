@@ -48,6 +48,7 @@ internal static class Hosting
         if (!services.Any(d => IsStock(d.ImplementationInstance)))
         {
             services.AddAuthenticationCore();
+            Users.Announce(services);
         }
     }
 
@@ -87,6 +88,7 @@ internal sealed class Filter : IStartupFilter
             next(app);
             return;
         }
+        app.Use(next => Users.Compose(app.ApplicationServices, next));
         app.ApplicationServices.GetRequiredService<IHostApplicationLifetime>()
             .ApplicationStarted.Register(() => StartupHook.Safely(Contract.Started));
         if (!app.ApplicationServices.GetServices<IStartupFilter>().Any(Hosting.IsStock))
