@@ -43,6 +43,14 @@ have_httpd()
         PATH=$PATH:/usr/sbin:/usr/local/apache2/bin have httpd
 }
 
+# have_module NAME : of httpd.
+have_module()
+{
+    local apxs
+    apxs=$(have apxs || have apxs2) || return 1
+    [ -f "$("$apxs" -q LIBEXECDIR)/mod_$1.so" ]
+}
+
 # pkg-config may itself be missing still, so headers are looked for by the
 # compiler's own means.
 have_header()

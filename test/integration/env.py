@@ -105,6 +105,7 @@ class Env:
         self.first_module = False       # LoadModule of ours before all others
         self.allowed = []
         self.always_allowed = []        # patterns for the whole module
+        self.variables = {}             # more of them in httpd's environment
         self.log_position = 0
         os.chmod(self.root, 0o755)
         for name in ("run", "apps", "htdocs", "core", "state", "files"):
@@ -185,7 +186,8 @@ class Env:
 
     def surroundings(self):
         """Environment and identity that httpd is started with."""
-        environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
+        environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8",
+                       **self.variables}
         for name, value in os.environ.items():
             if name.endswith("SAN_OPTIONS") or name == "TZ":
                 environment[name] = value

@@ -45,6 +45,7 @@ class Authority:
     def request(self, port, path, identity=None, host=None):
         context = ssl.create_default_context(cafile=self.path("ca.pem"))
         context.check_hostname = False
+        context.post_handshake_auth = True
         if identity:
             context.load_cert_chain(self.path(identity + ".pem"),
                                     self.path(identity + ".key"))
