@@ -138,8 +138,8 @@ static apr_status_t status_line(ac_response_parser_t *parser, char *line, apr_si
     }
     res->minor = line[7] - '0';
     res->status = (line[9] - '0') * 100 + (line[10] - '0') * 10 + line[11] - '0';
-    if (res->status < 100 || res->status > 599) {
-        return fault(parser, "a status outside 100 to 599");
+    if (res->status < 100) {
+        return fault(parser, "a status below 100");
     }
     if (len > 13) {
         res->reason = line + 13;

@@ -12,7 +12,8 @@
  * limits. It never blocks and touches no descriptor. Rejected: bare CR, NUL and
  * other control bytes, a space before the colon, a name that is no token,
  * obs-fold, differing Content-Length, any Transfer-Encoding but "chunked" once
- * (nothing else can be decoded here), status below 100 or above 599.
+ * (nothing else can be decoded here), status below 100. Above 599 there is no
+ * meaning, but apps use it and clients take it for 500 (RFC 9110 15).
  * A lone LF ends a line as CRLF does. Content-Length beside Transfer-Encoding
  * is dropped and the connection not used again (RFC 9112 6.3). */
 

@@ -369,7 +369,7 @@ MALFORMED = {
     "no http": "220 mail.example ESMTP\r\n\r\n",
     "http/2": "HTTP/2 200 OK\r\n\r\n",
     "status of two digits": "HTTP/1.1 20 OK\r\n\r\n",
-    "status 600": "HTTP/1.1 600 Far\r\n\r\n",
+    "status 099": "HTTP/1.1 099 Near\r\n\r\n",
     "status 099": "HTTP/1.1 099 Low\r\n\r\n",
     "space before colon": HEAD_OK + "X-A : 1\r\nContent-Length: 0\r\n\r\n",
     "folded line": HEAD_OK + "X-A: 1\r\n and more\r\nContent-Length: 0\r\n\r\n",
