@@ -21,6 +21,7 @@ HELPERS = ("httpd", "keeper", "manager", "relay")
 def pytest_configure(config):
     config.addinivalue_line("markers", "mpm: runs on every multi-processing module")
     config.addinivalue_line("markers", "root: needs to be run as root")
+    config.addinivalue_line("markers", "ancm(id, …): proves these of docs/ancm-parity.md")
 
 
 def pytest_collection_modifyitems(items):
@@ -31,10 +32,17 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="module")
-def env(request):
+def hosting_model():
+    """Modules that run once per hosting model override it; see acceptance.py."""
+    return None
+
+
+@pytest.fixture(scope="module")
+def env(request, hosting_model):
     """The module's own httpd, not yet started. AS_USER in the module chooses whom it
     is started by."""
     made = environment.Env(getattr(request.module, "AS_USER", None))
+    made.hosting_model = hosting_model
     yield made
     try:
         check_pipes(made)

@@ -126,6 +126,18 @@ def with_runtime(text, version, *options):
     return target
 
 
+@functools.lru_cache(None)
+def project(folder, name):
+    """An app of several source files; its assembly has the name of the folder."""
+    need_sdk()
+    source = os.path.join(cache(), name)
+    shutil.copytree(folder, source)
+    version = ".".join(sdk().split(".")[:2])
+    with open(os.path.join(source, name + ".csproj"), "w", encoding="utf-8") as f:
+        f.write(PROJECT.format(version=version))
+    return publish(source, name)
+
+
 def app(env, name, published, **options):
     """A folder of an app with what was published."""
     folder = env.app(name, **options)
