@@ -5,6 +5,7 @@ SDK brings must be enough: but for apps that bring their runtime."""
 
 import atexit
 import functools
+import json
 import os
 import re
 import shutil
@@ -136,6 +137,44 @@ def project(folder, name):
     with open(os.path.join(source, name + ".csproj"), "w", encoding="utf-8") as f:
         f.write(PROJECT.format(version=version))
     return publish(source, name)
+
+
+def make_self_contained(folder, name):
+    """Lays out a published app as `publish --self-contained` does, for which the SDK
+    would have to fetch the runtime that is here already."""
+    root = os.path.dirname(os.path.realpath(shutil.which("dotnet")))
+    frameworks = {}
+    for where in ("shared/Microsoft.NETCore.App", "shared/Microsoft.AspNetCore.App",
+                  "host/fxr"):
+        version = sorted(os.listdir(os.path.join(root, where)))[-1]
+        frameworks[os.path.basename(where)] = version
+        bring_runtime(folder, os.path.join(root, where, version))
+    frameworks.pop("fxr")
+    target = f".NETCoreApp,Version=v{sdk().split('.')[0]}.0/linux-x64"
+    files = os.listdir(folder)
+    parts = {kind: {file: {} for file in files if file.endswith(suffix)}
+             for kind, suffix in (("runtime", ".dll"), ("native", ".so"))}
+    library = {"type": "runtimepack", "serviceable": False, "sha512": ""}
+    write_json(folder, name + ".deps.json", {
+        "runtimeTarget": {"name": target}, "targets": {target: {"all/1.0.0": parts}},
+        "libraries": {"all/1.0.0": library}})
+    write_json(folder, name + ".runtimeconfig.json", {"runtimeOptions": {
+        "includedFrameworks": [{"name": n, "version": v}
+                               for n, v in frameworks.items()]}})
+
+
+def bring_runtime(folder, where):
+    """Copies what takes its own place for that of the runtime, links the others."""
+    for name in os.listdir(where):
+        target = os.path.join(folder, name)
+        if name.endswith((".dll", ".so")) and not os.path.exists(target):
+            copied = name.startswith("libhost") or name == "libcoreclr.so"
+            (shutil.copy if copied else os.symlink)(os.path.join(where, name), target)
+
+
+def write_json(folder, name, content):
+    with open(os.path.join(folder, name), "w", encoding="utf-8") as f:
+        json.dump(content, f)
 
 
 def app(env, name, published, **options):

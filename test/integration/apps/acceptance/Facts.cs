@@ -49,6 +49,7 @@ internal static class Facts
                ?? "(null)");
         endpoints["ANCM_HTTPS_PORT"] = c => Text(c, Configured(c, "ANCM_HTTPS_PORT"));
         endpoints["HTTPS_PORT"] = c => Text(c, Configured(c, "HTTPS_PORT"));
+        endpoints["StartupHook"] = c => Text(c, StartupHook.Ran);
         endpoints["StackSize"] = c => Text(c, Deep(10000));
         endpoints["StackSizeLarge"] = c => Text(c, Deep(30000));
     }
