@@ -139,10 +139,7 @@ def test_arguments_of_the_apps_own_program(site):
 
 
 @ids("ST32")
-@pytest.mark.xfail(strict=True, reason="ANCM_LAUNCHER_PATH and ANCM_LAUNCHER_ARGS are "
-                   "not read yet")
 def test_launcher_of_the_environment(site):
-    site.env.allow("appcore")
     assert site.text_of("/HelloWorld", "launched") == "Hello World"
 
 
