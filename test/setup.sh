@@ -71,6 +71,7 @@ need_for_build()
     need apache2-dev have_apxs
     need libexpat1-dev have_header expat.h
     need libjansson-dev have_header jansson.h
+    need libnghttp2-dev have_header nghttp2/nghttp2.h
     need python3 have python3
     need curl have curl
     need procps have ps

@@ -32,6 +32,7 @@ typedef enum ac_framing_e {
     AC_FRAMING_LENGTH,
     AC_FRAMING_CHUNKED,
     AC_FRAMING_EOF,             /* until the app closes */
+    AC_FRAMING_STREAM,          /* HTTP/2, never of this parser: its stream ends */
     AC_FRAMING_TUNNEL           /* 101: bytes both ways */
 } ac_framing_e;
 

@@ -8,8 +8,8 @@ import re
 
 import tree
 
-ORDER = ("base", "spec", "http1", "shared", "keeper", "manager", "relay", "parent",
-         "conf", "conn", "outproc", "inproc", "request", "status")
+ORDER = ("base", "spec", "http1", "http2", "shared", "keeper", "manager", "relay",
+         "parent", "conf", "conn", "outproc", "inproc", "request", "status")
 NO_HTTPD = ORDER[:ORDER.index("parent")]
 # The keeper forks manager and relay, so it names their main functions; it calls
 # nothing else of theirs.
