@@ -72,11 +72,16 @@ internal static class Contract
     {
         Environment.SetEnvironmentVariable(PairingToken, null);
         Restore(Startups, ';', part => part != Me);
+        Say("READY=1");
+    }
+
+    internal static void Say(string what)
+    {
         if (s_notify != null)
         {
             using var socket = new Socket(AddressFamily.Unix, SocketType.Dgram, 0);
 
-            socket.SendTo(Encoding.ASCII.GetBytes("READY=1"),
+            socket.SendTo(Encoding.ASCII.GetBytes(what),
                           new UnixDomainSocketEndPoint(s_notify));
         }
     }

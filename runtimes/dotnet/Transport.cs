@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of mod_appcore; see LICENSE.
 
+using System.Linq;
 using System.Net;
 using System.Net.Sockets;
+using System.Reflection;
 using System.Threading;
 using System.Threading.Tasks;
 using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
@@ -22,10 +25,13 @@ internal sealed class Transport : IConnectionListenerFactory,
     private const int Inherited = 3;
     private readonly SocketTransportFactory _stock;
     private readonly SocketTransportFactory _ours;
+    private readonly KestrelServerOptions _server;
     private int _taken;
 
-    public Transport(IOptions<SocketTransportOptions> options, ILoggerFactory log)
+    public Transport(IOptions<SocketTransportOptions> options,
+                     IOptions<KestrelServerOptions> server, ILoggerFactory log)
     {
+        _server = server.Value;
         _stock = new SocketTransportFactory(options, log);
         _ours = new SocketTransportFactory(Options.Create(Copy(options.Value)), log);
     }
@@ -39,9 +45,31 @@ internal sealed class Transport : IConnectionListenerFactory,
             && IPAddress.IsLoopback(ip.Address)
             && Interlocked.Exchange(ref _taken, 1) == 0)
         {
+            StartupHook.Safely(() => SayProtocol(ip));
             return new Listener(await _ours.BindAsync(endpoint, cancel), ip);
         }
         return await _stock.BindAsync(endpoint, cancel);
+    }
+
+    /// <summary>
+    /// What Kestrel will speak here, which it tells no transport. Where its members are
+    /// others than these, nothing is said, and mod_appcore asks.
+    /// </summary>
+    private void SayProtocol(IPEndPoint endpoint)
+    {
+        const BindingFlags Inner = BindingFlags.Instance | BindingFlags.NonPublic;
+        var options = typeof(ListenOptions).GetConstructors(Inner).FirstOrDefault(
+            c => c.GetParameters() is [var only]
+                && only.ParameterType.IsInstanceOfType(endpoint))?.Invoke([endpoint]);
+        var apply = typeof(KestrelServerOptions).GetMethod(
+            "ApplyEndpointDefaults", Inner, [typeof(ListenOptions)]);
+
+        if (options is ListenOptions listen && apply != null)
+        {
+            apply.Invoke(_server, [listen]);
+            Contract.Say("X_APPCORE_PROTOCOL="
+                + (listen.Protocols == HttpProtocols.Http2 ? "h2c" : "http/1.1"));
+        }
     }
 
     private static SocketTransportOptions Copy(SocketTransportOptions from) => new()

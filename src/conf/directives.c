@@ -57,6 +57,12 @@ static const ac_value_word_t listen_words[] = {
     { "tcp", AC_LISTEN_TCP },
     { NULL, 0 }
 };
+static const ac_value_word_t protocol_words[] = {
+    { "auto", AC_PROTOCOL_AUTO },
+    { "http/1.1", AC_PROTOCOL_HTTP1 },
+    { "h2c", AC_PROTOCOL_H2C },
+    { NULL, 0 }
+};
 static const ac_value_word_t start_words[] = {
     { "OnDemand", AC_START_ON_DEMAND },
     { "AlwaysRunning", AC_START_ALWAYS_RUNNING },
@@ -67,6 +73,7 @@ static const number_t
     hosting_model = WORDS(hosting_model, hosting_words),
     web_config = WORDS(web_config, web_config_words),
     listen_how = WORDS(listen, listen_words),
+    protocol = WORDS(protocol, protocol_words),
     start_mode = WORDS(start_mode, start_words),
     processes = RANGE(processes_per_application, number, 1, 100, 0),
     startup_time = RANGE(startup_time_limit, number, 0, 3600, 0),
@@ -527,6 +534,7 @@ const command_rec ac_conf_commands[] = {
     AP_INIT_TAKE2("AppCoreHandlerSetting", set_handler, NULL, RSRC_CONF,
                   "a handler setting of ANCM and its value"),
     NUMBER("AppCoreListen", listen_how, "auto, socket or tcp"),
+    NUMBER("AppCoreProtocol", protocol, "auto, http/1.1 or h2c"),
     AP_INIT_TAKE1("AppCoreProcessesPerApplication", set_processes, (void *)&processes,
                   RSRC_CONF, "a number from 1 to 100"),
     NUMBER("AppCoreStartMode", start_mode, "OnDemand or AlwaysRunning"),

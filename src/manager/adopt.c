@@ -28,6 +28,7 @@ static int note_get(ac_run_t *run, ac_sup_note_t *note, const ac_process_t *proc
     note->listener = ac_wire_get_u8(&r) != 0;
     run->address = (ac_address_e)ac_wire_get_u8(&r);
     run->ipv6 = ac_wire_get_u8(&r);
+    run->protocol = (ac_protocol_e)ac_wire_get_u8(&r);
     run->port = ac_wire_get_u32(&r);
     uid = ac_wire_get_u32(&r);
     /* Before exec the keeper does not know it. */
@@ -54,6 +55,7 @@ void ac_run_note(ac_run_t *run)
     ac_wire_put_u8(&note, is->listener);
     ac_wire_put_u8(&note, (uint8_t)run->address);
     ac_wire_put_u8(&note, run->ipv6);
+    ac_wire_put_u8(&note, (uint8_t)run->protocol);
     ac_wire_put_u32(&note, run->port);
     ac_wire_put_u32(&note, run->uid);
     ac_wire_put_i64(&note, run->ready_since);

@@ -47,7 +47,8 @@ static ac_knock_e outcome(int fd)
     return by_error(error);
 }
 
-ac_knock_e ac_knock_port(uint32_t port, int ipv6)
+/* errno says what became of it. */
+static int open_port(uint32_t port, int ipv6)
 {
     struct sockaddr_in six4 = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port),
                                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -56,16 +57,37 @@ ac_knock_e ac_knock_port(uint32_t port, int ipv6)
                                  .sin6_addr = IN6ADDR_LOOPBACK_INIT };
     int fd = socket(ipv6 ? AF_INET6 : AF_INET,
                     SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    ac_knock_e knock;
     int rv;
+
+    if (fd < 0) {
+        return -1;
+    }
+    rv = ipv6 ? connect(fd, (struct sockaddr *)&six6, sizeof(six6))
+              : connect(fd, (struct sockaddr *)&six4, sizeof(six4));
+    errno = rv == 0 ? 0 : errno;
+    return fd;
+}
+
+int ac_knock_port_open(uint32_t port, int ipv6)
+{
+    int fd = open_port(port, ipv6);
+
+    if (fd >= 0 && errno && errno != EINPROGRESS) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+ac_knock_e ac_knock_port(uint32_t port, int ipv6)
+{
+    int fd = open_port(port, ipv6);
+    ac_knock_e knock;
 
     if (fd < 0) {
         return AC_KNOCK_UNKNOWN;
     }
-    rv = ipv6 ? connect(fd, (struct sockaddr *)&six6, sizeof(six6))
-              : connect(fd, (struct sockaddr *)&six4, sizeof(six4));
-    knock = rv == 0 ? AC_KNOCK_TAKEN
-            : errno == EINPROGRESS ? outcome(fd) : by_error(errno);
+    knock = errno == EINPROGRESS ? outcome(fd) : by_error(errno);
     close(fd);
     return knock;
 }

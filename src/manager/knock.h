@@ -18,6 +18,8 @@ typedef enum ac_knock_e {
 /* The connection to the unix socket is the caller's to close; *pfd is -1 where
  * there is none. */
 ac_knock_e ac_knock_path(const char *path, int *pfd);
+/* A connection to that port of loopback, perhaps not established yet, or -1. */
+int ac_knock_port_open(uint32_t port, int ipv6);
 /* Also ends the connection. */
 ac_knock_e ac_knock_port(uint32_t port, int ipv6);
 

@@ -68,6 +68,7 @@ struct ac_run_t {
     int shown;                  /* the board has its address */
     ac_address_e address;
     uint8_t ipv6;
+    ac_protocol_e protocol;     /* AUTO: not known yet */
     char token[AC_TOKEN_LEN + 1];
     apr_time_t started;
     int wait_status;            /* -1: lives */
@@ -85,8 +86,12 @@ struct ac_run_t {
     ac_watch_t folder_watch;    /* inotify */
     int listener;               /* ours, shared with the app */
     int knock;                  /* our connection */
+    ac_address_e accepts;       /* it takes connections there */
+    int asking;                 /* the connection on which it is asked, or -1 */
+    apr_time_t ask_since;
     unsigned probed:1;
     unsigned knocked:1;
+    unsigned asked:1;
     unsigned announced:1;       /* READY=1 came */
     unsigned path_asked:1;
     unsigned path_taken:1;
@@ -197,6 +202,11 @@ void ac_doubt_app(ac_home_t *home);
 void ac_doubt_stop(ac_run_t *run);
 void ac_doubt_tick(ac_manager_t *m);
 apr_time_t ac_doubt_due(const ac_manager_t *m);
+
+/* protocol.c */
+/* 1 once run->protocol is; else it is called again with every step. */
+int ac_protocol_known(ac_run_t *run);
+void ac_protocol_stop(ac_run_t *run);
 
 /* notify.c */
 void ac_notify_read(ac_manager_t *m, ac_watch_t *w);

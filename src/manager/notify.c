@@ -28,6 +28,12 @@ void ac_notify_parse(ac_notify_t *said, char *text)
         else if (strncmp(line, "STATUS=", 7) == 0) {
             said->status = line + 7;
         }
+        else if (strcmp(line, "X_APPCORE_PROTOCOL=h2c") == 0) {
+            said->protocol = AC_PROTOCOL_H2C;
+        }
+        else if (strcmp(line, "X_APPCORE_PROTOCOL=http/1.1") == 0) {
+            said->protocol = AC_PROTOCOL_HTTP1;
+        }
     }
 }
 
@@ -96,6 +102,9 @@ static void on_datagram(ac_manager_t *m, char *text, pid_t pid)
     ac_notify_parse(&said, text);
     if (said.status) {
         note_status(run, said.status);
+    }
+    if (said.protocol && run->proc->is.state == AC_PROC_START) {
+        run->protocol = said.protocol;
     }
     if (said.ready) {
         ac_ready_announce(run);

@@ -29,6 +29,7 @@ ac_run_t *ac_run_create(ac_manager_t *m, ac_sup_proc_t *proc)
     run->wait_status = -1;
     run->listener = -1;
     run->knock = -1;
+    run->asking = -1;
     run->folder_watch.fd = -1;
     if (proc) {
         proc->io = run;

@@ -66,6 +66,7 @@ static void put_run(ac_run_t *run, int draining)
     entry.draining = draining != 0;
     entry.port = (uint16_t)run->port;
     entry.ipv6 = run->ipv6;
+    entry.protocol = (uint8_t)run->protocol;
     memcpy(entry.token, run->token, sizeof(entry.token));
     entry.ready_since = run->ready_since;
     ac_board_put_proc(run->m->board, (unsigned)run->index, &entry);

@@ -11,6 +11,8 @@
  *   PATH  inotify tells of the socket file; the keeper checks and moves it; then
  *         a connection must be taken.
  *
+ * Then it is asked for its protocol, if need be (protocol.c).
+ *
  * FD and PORT together race. READY=1 settles FD at once and hurries the rest.
  * Only starting processes are probed, so an idle manager never wakes up. */
 
@@ -219,6 +221,7 @@ static int watch_folder(ac_run_t *run)
 
 static void become_ready(ac_run_t *run, ac_address_e address)
 {
+    const char *speaks = run->protocol == AC_PROTOCOL_H2C ? ", speaking HTTP/2" : "";
     char span[32];
 
     run->address = address;
@@ -226,30 +229,41 @@ static void become_ready(ac_run_t *run, ac_address_e address)
     run->served = ac_home_total(ac_home_of(run->proc->app));
     ac_talk_span(span, sizeof(span), run->ready_since - run->started);
     if (address == AC_ADDRESS_TCP) {
-        ac_talk_run(run, AC_LEVEL_NOTICE, "is ready after %s on %s:%u", span,
-                    run->ipv6 ? "[::1]" : "127.0.0.1", run->port);
+        ac_talk_run(run, AC_LEVEL_NOTICE, "is ready after %s on %s:%u%s", span,
+                    run->ipv6 ? "[::1]" : "127.0.0.1", run->port, speaks);
     }
     else {
-        ac_talk_run(run, AC_LEVEL_NOTICE, "is ready after %s on %s", span,
-                    run->reach & AC_REACH_PATH ? "its own socket" : "the socket it got");
+        ac_talk_run(run, AC_LEVEL_NOTICE, "is ready after %s on %s%s", span,
+                    run->reach & AC_REACH_PATH ? "its own socket" : "the socket it got",
+                    speaks);
     }
     ac_sup_ready(run->proc);
 }
 
+static ac_address_e find(ac_run_t *run)
+{
+    if ((run->reach & AC_REACH_PORT) && probe_ports(run)) {
+        return AC_ADDRESS_TCP;
+    }
+    if ((run->reach & AC_REACH_FD) && (probe_listener(run) || run->announced)) {
+        return AC_ADDRESS_SOCKET;
+    }
+    if ((run->reach & AC_REACH_PATH) && probe_path(run)) {
+        return AC_ADDRESS_SOCKET;
+    }
+    return AC_ADDRESS_NONE;
+}
+
 static void probe(ac_run_t *run)
 {
-    int waits = run->folder_watch.fd >= 0 && !run->path_taken;
+    int waits = !run->accepts && run->folder_watch.fd >= 0 && !run->path_taken;
 
     run->probe_at = waits ? 0 : run->m->now + step(run);
-    if ((run->reach & AC_REACH_PORT) && probe_ports(run)) {
-        become_ready(run, AC_ADDRESS_TCP);
+    if (!run->accepts) {
+        run->accepts = find(run);
     }
-    else if ((run->reach & AC_REACH_FD)
-             && (probe_listener(run) || run->announced)) {
-        become_ready(run, AC_ADDRESS_SOCKET);
-    }
-    else if ((run->reach & AC_REACH_PATH) && probe_path(run)) {
-        become_ready(run, AC_ADDRESS_SOCKET);
+    if (run->accepts && ac_protocol_known(run)) {
+        become_ready(run, run->accepts);
     }
 }
 
@@ -259,6 +273,7 @@ void ac_ready_start(ac_run_t *run)
 
     run->probed = 1;
     run->probe_since = m->now;
+    run->accepts = AC_ADDRESS_NONE;
     run->probe_at = m->now;
     run->next_probed = m->probed;
     m->probed = run;
@@ -283,6 +298,7 @@ void ac_ready_stop(ac_run_t *run)
     run->probed = 0;
     run->probe_at = 0;
     close_knock(run);
+    ac_protocol_stop(run);
     ac_watch_close(run->m, &run->folder_watch);
     ac_run_close_listener(run);
 }

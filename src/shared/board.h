@@ -29,7 +29,7 @@
 #include <apr_pools.h>
 #include <apr_time.h>
 
-#define AC_BOARD_VERSION 1
+#define AC_BOARD_VERSION 2
 #define AC_BOARD_APPS 4096          /* power of two, twice AC_SPEC_APPS_MAX */
 #define AC_BOARD_PROCS 8192
 #define AC_BOARD_SLOTS 100          /* AppCoreProcessesPerApplication */
@@ -90,6 +90,7 @@ typedef struct ac_board_proc_t {
     uint8_t draining;               /* send nothing new, close idle connections */
     uint16_t port;                  /* AC_ADDRESS_TCP, 127.0.0.1 unless ipv6 */
     uint8_t ipv6;
+    uint8_t protocol;               /* ac_protocol_e */
     char token[AC_TOKEN_LEN + 1];   /* "" where the app takes none */
     apr_time_t ready_since;
 } ac_board_proc_t;

@@ -53,6 +53,10 @@ typedef enum ac_webconfig_e {
 typedef enum ac_listen_e {
     AC_LISTEN_AUTO = 0, AC_LISTEN_SOCKET, AC_LISTEN_TCP
 } ac_listen_e;
+/* How the app is spoken to; AUTO: to be found out. */
+typedef enum ac_protocol_e {
+    AC_PROTOCOL_AUTO = 0, AC_PROTOCOL_HTTP1, AC_PROTOCOL_H2C
+} ac_protocol_e;
 typedef enum ac_start_e { AC_START_ON_DEMAND = 0, AC_START_ALWAYS_RUNNING } ac_start_e;
 typedef enum ac_tristate_e { AC_OFF = 0, AC_ON = 1, AC_AUTO = 2 } ac_tristate_e;
 /* Resources of AppCoreLimit, in the order of the limit_* settings. */
@@ -73,6 +77,7 @@ typedef enum ac_tristate_e { AC_OFF = 0, AC_ON = 1, AC_AUTO = 2 } ac_tristate_e;
     NUM(web_config, "AppCoreWebConfig", AC_WEBCONFIG_ON) \
     LIST(handler_settings, "AppCoreHandlerSetting") \
     NUM(listen, "AppCoreListen", AC_LISTEN_AUTO) \
+    NUM(protocol, "AppCoreProtocol", AC_PROTOCOL_AUTO) \
     NUM(processes_per_application, "AppCoreProcessesPerApplication", 1) \
     NUM(start_mode, "AppCoreStartMode", AC_START_ON_DEMAND) \
     NUM(startup_time_limit, "AppCoreStartupTimeLimit", 120) \

@@ -23,6 +23,7 @@ VALUES = {
     "AppCoreWebConfig": ("Off", "IgnoreAccessRules"),
     "AppCoreHandlerSetting": ("shadowCopyDirectory one", "SHADOWCOPYDIRECTORY two"),
     "AppCoreListen": ("socket", "tcp"),
+    "AppCoreProtocol": ("h2c", "http/1.1"),
     "AppCoreProcessesPerApplication": ("2", "3"),
     "AppCoreStartMode": ("AlwaysRunning", "OnDemand"),
     "AppCoreStartupTimeLimit": ("1", "2"),
