@@ -220,13 +220,13 @@ static void append(apr_bucket_brigade *to, const char *text, apr_size_t len)
 
 /* Fields of a trailer are the client's word only: nothing that frames, routes or
  * vouches for the request may come after its body. */
-static int append_trailer(void *v, const char *name, const char *value)
+static int keep_trailer(void *v, const char *name, const char *value)
 {
     static const char *const never[] = {
         "Authorization", "Cache-Control", "Content-Encoding", "Content-Range",
         "Content-Type", "Cookie",
     };
-    apr_bucket_brigade *to = v;
+    apr_table_t *kept = v;
     unsigned i;
 
     for (i = 0; i < sizeof(never) / sizeof(never[0]); i++) {
@@ -234,10 +234,25 @@ static int append_trailer(void *v, const char *name, const char *value)
             return 1;
         }
     }
-    if (!ac_fields_plain(name) || *ap_scan_http_token(name)
-        || *ap_scan_http_field_content(value)) {
-        return 1;
+    if (ac_fields_plain(name) && !*ap_scan_http_token(name)
+        && !*ap_scan_http_field_content(value)) {
+        apr_table_addn(kept, name, value);
     }
+    return 1;
+}
+
+apr_table_t *ac_body_trailers(const ac_body_t *body)
+{
+    apr_table_t *kept = apr_table_make(body->r->pool, 2);
+
+    apr_table_do(keep_trailer, kept, body->r->trailers_in, NULL);
+    return kept;
+}
+
+static int append_trailer(void *v, const char *name, const char *value)
+{
+    apr_bucket_brigade *to = v;
+
     append(to, name, strlen(name));
     append(to, ": ", 2);
     append(to, value, strlen(value));
@@ -245,15 +260,20 @@ static int append_trailer(void *v, const char *name, const char *value)
     return 1;
 }
 
+/* 1 iff chunks are to be made. */
+static int is_chunked(const ac_body_t *body)
+{
+    return body->framing == AC_BODY_CHUNKED && !body->bare;
+}
+
 static void append_end(ac_body_t *body, apr_bucket_brigade *to)
 {
     body->ended = 1;
-    if (body->framing != AC_BODY_CHUNKED) {
-        return;
+    if (is_chunked(body)) {
+        append(to, "0\r\n", 3);
+        apr_table_do(append_trailer, to, ac_body_trailers(body), NULL);
+        append(to, "\r\n", 2);
     }
-    append(to, "0\r\n", 3);
-    apr_table_do(append_trailer, to, body->r->trailers_in, NULL);
-    append(to, "\r\n", 2);
 }
 
 static void append_ready(ac_body_t *body, apr_bucket_brigade *to)
@@ -263,11 +283,11 @@ static void append_ready(ac_body_t *body, apr_bucket_brigade *to)
 
     keep_copy(body);
     apr_brigade_length(body->ready, 0, &n);
-    if (body->framing == AC_BODY_CHUNKED) {
+    if (is_chunked(body)) {
         append(to, head, ac_chunk_head(head, (apr_uint64_t)n));
     }
     APR_BRIGADE_CONCAT(to, body->ready);
-    if (body->framing == AC_BODY_CHUNKED) {
+    if (is_chunked(body)) {
         append(to, "\r\n", 2);
     }
 }

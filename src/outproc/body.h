@@ -30,6 +30,7 @@ typedef struct ac_body_t {
     int tunnel;                 /* an HTTP/2 stream that asks for a WebSocket */
     int filtered;               /* by other modules, which may change the head too */
     int held;                   /* until the app says 100 Continue */
+    int bare;                   /* not framed here: HTTP/2 does it */
     int blocking;
     int complete;               /* the client sent all of it */
     int ended;                  /* its end was framed as well */
@@ -48,6 +49,9 @@ ac_body_t *ac_body_create(request_rec *r, apr_int64_t limit, int *pstatus);
 /* Reads up to size bytes now, waiting for the client; a body that ends within
  * becomes one of known length. APR_SUCCESS or a fault with http_status set. */
 apr_status_t ac_body_buffer(ac_body_t *body, apr_size_t size);
+
+/* What came behind the body and may be passed on, in r->pool; once it has ended. */
+apr_table_t *ac_body_trailers(const ac_body_t *body);
 
 /* Appends framed bytes to `to`: APR_SUCCESS; APR_EAGAIN when the client has sent
  * nothing more; APR_EOF when all was appended before; else a fault of the client

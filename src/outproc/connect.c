@@ -14,6 +14,10 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include "spec/settings.h"
+
+/* More than a few acknowledgements between two requests are suspicious. */
+#define IDLE_READS 8
 
 typedef struct address_t {
     union {
@@ -78,6 +82,14 @@ apr_status_t ac_appconn_open(ac_appconn_t **pconn, const char *runtime_dir,
     }
     conn->proc = index;
     conn->generation = proc->generation;
+    conn->fd = -1;
+    if (proc->protocol == AC_PROTOCOL_H2C) {
+        conn->h2 = ac_h2_create();
+        if (!conn->h2) {
+            errno = ENOMEM;
+            goto failed;
+        }
+    }
     conn->fd = socket(to.sa.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
                       0);
     if (conn->fd < 0) {
@@ -123,8 +135,43 @@ void ac_appconn_close(ac_appconn_t **pconn)
         if (conn->fd >= 0) {
             close(conn->fd);
         }
+        ac_h2_destroy(conn->h2);
         free(conn);
     }
+}
+
+/* With HTTP/1.1 an idle connection has nothing to say: bytes are an answer nobody
+ * asked for and would be taken for that of the next request. */
+static int is_silent(const ac_appconn_t *conn)
+{
+    char byte;
+    ssize_t n = recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+    return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+int ac_appconn_idle(ac_appconn_t *conn)
+{
+    char data[4096], answer[1024];
+    int i;
+
+    if (!conn->h2) {
+        return is_silent(conn);
+    }
+    for (i = 0; i < IDLE_READS; ++i) {
+        ssize_t n = recv(conn->fd, data, sizeof(data), MSG_DONTWAIT);
+        apr_ssize_t len;
+
+        if (n <= 0) {
+            return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+        }
+        len = ac_h2_idle(conn->h2, data, (apr_size_t)n, answer, sizeof(answer));
+        if (len < 0 || (len && send(conn->fd, answer, (apr_size_t)len,
+                                    MSG_NOSIGNAL | MSG_DONTWAIT) != len)) {
+            return 0;
+        }
+    }
+    return 0;
 }
 
 /* proc(5): pid (name) state ppid pgrp session tty tpgid flags … */

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "outproc/respond.h"
 #include "outproc/tunnel.h"
+#include "outproc/wire.h"
 
 APLOG_USE_MODULE(appcore);
 
@@ -55,18 +56,18 @@ void ac_exchange_begin(ac_exchange_t *x, ac_appconn_t *conn)
         ac_response_parser_reset(x->parser);
     }
     apr_brigade_cleanup(x->out);
-    APR_BRIGADE_INSERT_TAIL(x->out, apr_bucket_immortal_create(x->head, x->head_len,
-                                                               x->out->bucket_alloc));
     x->conn = conn;
+    x->wire = conn->h2 ? &ac_wire_http2 : &ac_wire_http1;
     x->reused = conn->served > 0;
     x->phase = AC_PHASE_HEAD;
     x->outcome = AC_OUTCOME_RUNNING;
     x->sent = x->received = 0;
-    x->request_sent = x->send_failed = 0;
+    x->request_sent = x->send_failed = x->unread = 0;
     x->got_app = x->got_client = 0;
     x->begun = x->progress = ac_clock_now();
     x->flush_at = 0;
     x->continue_at = x->body->held ? x->progress + CONTINUE_PATIENCE : 0;
+    x->wire->begin(x);
 }
 
 void ac_exchange_fail(ac_exchange_t *x, ac_outcome_e outcome)
@@ -83,6 +84,12 @@ ac_appconn_t *ac_exchange_take_conn(ac_exchange_t *x)
     if (conn && (x->outcome != AC_OUTCOME_DONE || !x->response
                  || !x->response->keep_alive || !x->request_sent || x->surplus)) {
         ac_appconn_close(&conn);
+    }
+    if (conn && conn->h2) {
+        ac_h2_end(conn->h2);
+        if (!ac_h2_reusable(conn->h2)) {
+            ac_appconn_close(&conn);
+        }
     }
     if (conn) {
         conn->served++;
@@ -140,7 +147,9 @@ apr_status_t ac_exchange_send(ac_exchange_t *x)
             return errno == EWOULDBLOCK ? APR_EAGAIN : errno;
         }
         x->sent += (apr_uint64_t)n;
-        x->progress = ac_clock_now();
+        if (!x->request_sent || !x->wire->talks) {
+            x->progress = ac_clock_now();
+        }
         drop_sent(x->out, (apr_size_t)n);
     }
     return APR_SUCCESS;
@@ -173,8 +182,7 @@ int ac_exchange_client_dry(ac_exchange_t *x)
     return 0;
 }
 
-/* 1 when there is more to send. */
-static int read_body(ac_exchange_t *x)
+int ac_exchange_pull(ac_exchange_t *x, apr_bucket_brigade *to)
 {
     apr_status_t rv;
 
@@ -184,7 +192,7 @@ static int read_body(ac_exchange_t *x)
     if (ac_exchange_client_dry(x)) {
         return 0;
     }
-    rv = ac_body_read(x->body, x->out);
+    rv = ac_body_read(x->body, to);
     if (rv == APR_SUCCESS) {
         x->progress = ac_clock_now();
         return 1;
@@ -217,13 +225,13 @@ static void send_request(ac_exchange_t *x)
             sending_failed(x, rv);
             return;
         }
-        more = read_body(x);
+        more = x->wire->fill(x);
     }
 }
 
 /* From the app */
 
-static void malformed(ac_exchange_t *x, const char *why)
+void ac_exchange_malformed(ac_exchange_t *x, const char *why)
 {
     x->why = why;
     ac_exchange_fail(x, x->response ? AC_OUTCOME_TRUNCATED : AC_OUTCOME_MALFORMED);
@@ -231,7 +239,7 @@ static void malformed(ac_exchange_t *x, const char *why)
 
 /* The app's part is over: whatever the client still has to take, the process
  * and its connection are free. */
-static void app_finished(ac_exchange_t *x)
+void ac_exchange_finish(ac_exchange_t *x)
 {
     x->outcome = AC_OUTCOME_DONE;
     x->phase = AC_PHASE_END;
@@ -246,136 +254,29 @@ static void app_finished(ac_exchange_t *x)
     }
 }
 
-static void final_head(ac_exchange_t *x, const ac_response_t *response, int surplus)
+void ac_exchange_head(ac_exchange_t *x, const ac_response_t *response)
 {
     x->response = response;
     ac_respond_head(x, response);
     x->phase = AC_PHASE_BODY;
     x->unflushed = 1;
-    x->left = response->length;
-    if (response->framing == AC_FRAMING_CHUNKED) {
-        ac_chunk_decoder_init(&x->chunks, x->r->pool);
-    }
-    if (response->framing == AC_FRAMING_NONE
-        || (response->framing == AC_FRAMING_LENGTH && x->left == 0)) {
-        x->surplus = surplus;
-        app_finished(x);
-    }
 }
 
-/* surplus: bytes follow the head in what was read. */
-static void take_head(ac_exchange_t *x, int surplus)
+void ac_exchange_interim(ac_exchange_t *x, const ac_response_t *response)
 {
-    const ac_response_t *response = ac_response_finish(x->parser, x->r->header_only);
-
-    if (response->framing == AC_FRAMING_TUNNEL) {
-        if (!x->upgrade_asked) {
-            malformed(x, "it switched protocols without being asked to");
-            return;
-        }
-        x->response = response;
-        ac_tunnel_begin(x);
-    }
-    else if (response->status >= 200) {
-        final_head(x, response, surplus);
-    }
-    else if (++x->interims > INTERIMS_MAX) {
-        malformed(x, "it sent too many interim responses");
+    if (++x->interims > INTERIMS_MAX) {
+        ac_exchange_malformed(x, "it sent too many interim responses");
     }
     else {
         ac_respond_interim(x, response);
-        ac_response_parser_reset(x->parser);
     }
 }
 
-static apr_size_t parse_head(ac_exchange_t *x, const char *data, apr_size_t len)
+void ac_exchange_payload(ac_exchange_t *x, const char *data, apr_size_t len)
 {
-    apr_size_t used = 0;
-    apr_status_t rv = ac_response_parse(x->parser, data, len, &used);
-
-    if (rv == APR_SUCCESS) {
-        take_head(x, used < len);
-    }
-    else if (rv != APR_INCOMPLETE) {
-        malformed(x, ac_response_parser_error(x->parser));
-        used = len;
-    }
-    return used;
-}
-
-static void payload(ac_exchange_t *x, const char *data, apr_size_t n)
-{
-    if (n && !x->discard) {
+    if (len && !x->discard) {
         APR_BRIGADE_INSERT_TAIL(x->bb, apr_bucket_transient_create(
-                                           data, n, x->bb->bucket_alloc));
-    }
-}
-
-static apr_size_t take_chunks(ac_exchange_t *x, const char *data, apr_size_t len)
-{
-    apr_size_t used = 0, n = 0;
-    const char *run = NULL;
-    apr_status_t rv = ac_chunk_decode(&x->chunks, data, len, &used, &run, &n);
-
-    if (rv == APR_SUCCESS) {
-        payload(x, run, n);
-    }
-    else if (rv == APR_EOF) {
-        if (x->chunks.trailers) {
-            x->r->trailers_out = x->chunks.trailers;
-        }
-        x->surplus = used < len;
-        app_finished(x);
-    }
-    else if (rv != APR_INCOMPLETE) {
-        malformed(x, "its chunked coding is wrong");
-        used = len;
-    }
-    return used;
-}
-
-static apr_size_t take_body(ac_exchange_t *x, const char *data, apr_size_t len)
-{
-    switch (x->response->framing) {
-    case AC_FRAMING_LENGTH:
-        if ((apr_int64_t)len > x->left) {
-            x->surplus = 1;
-            len = (apr_size_t)x->left;
-        }
-        x->left -= (apr_int64_t)len;
-        payload(x, data, len);
-        if (x->left == 0) {
-            app_finished(x);
-        }
-        return len;
-    case AC_FRAMING_CHUNKED:
-        return take_chunks(x, data, len);
-    default:
-        payload(x, data, len);
-        return len;
-    }
-}
-
-/* Everything of one read: heads, body, the bytes of a tunnel. What comes after
- * the end of the response is surplus; app_finished() has to know of it, because
- * it may give the connection back. */
-static void consume(ac_exchange_t *x, const char *data, apr_size_t len)
-{
-    while (len && x->phase != AC_PHASE_END) {
-        apr_size_t used;
-
-        if (x->phase == AC_PHASE_HEAD) {
-            used = parse_head(x, data, len);
-        }
-        else if (x->phase == AC_PHASE_BODY) {
-            used = take_body(x, data, len);
-        }
-        else {
-            ac_tunnel_to_client(x, data, len);
-            used = len;
-        }
-        data += used;
-        len -= used;
+                                           data, len, x->bb->bucket_alloc));
     }
 }
 
@@ -388,13 +289,13 @@ static void app_closed(ac_exchange_t *x, apr_status_t rv)
     }
     else if (x->phase == AC_PHASE_BODY && rv == APR_EOF
              && x->response->framing == AC_FRAMING_EOF) {
-        app_finished(x);
+        ac_exchange_finish(x);
     }
     else if (x->phase == AC_PHASE_BODY) {
         ac_exchange_fail(x, AC_OUTCOME_TRUNCATED);
     }
     else if (x->received) {
-        malformed(x, "it closed the connection within the response head");
+        ac_exchange_malformed(x, "it closed the connection within the response head");
     }
     else {
         ac_exchange_fail(x, AC_OUTCOME_CLOSED);
@@ -446,13 +347,12 @@ static int receive(ac_exchange_t *x)
     if (n < 0 && errno == EINTR) {
         return 1;
     }
-    x->progress = ac_clock_now();
     if (n <= 0) {
+        x->progress = ac_clock_now();
         app_closed(x, n == 0 ? APR_EOF : errno);
     }
     else {
-        x->received += (apr_uint64_t)n;
-        consume(x, buf, (apr_size_t)n);
+        x->wire->take(x, buf, (apr_size_t)n);
     }
     pass_on(x);
     return n == (ssize_t)sizeof(buf) || x->send_failed;
@@ -582,7 +482,7 @@ static void serve_client(ac_exchange_t *x)
     if (x->phase == AC_PHASE_TUNNEL) {
         ac_tunnel_from_client(x);
     }
-    else if (!x->request_sent && !x->send_failed) {
+    else if ((!x->request_sent || x->wire->talks) && !x->send_failed) {
         send_request(x);
     }
 }
@@ -597,9 +497,11 @@ static void advance(ac_exchange_t *x)
         receive_response(x);
     }
     /* 100 lets the body go, 101 makes a tunnel: now the client is to be heard, and
-     * without a look at it nobody would wait for what it says. */
+     * without a look at it nobody would wait for what it says. HTTP/2 has answers of
+     * its own to what came, and a window that may be open again. */
     if ((x->phase == AC_PHASE_TUNNEL && phase != AC_PHASE_TUNNEL)
-        || (x->phase != AC_PHASE_END && held && !x->body->held)) {
+        || (x->phase != AC_PHASE_END
+            && ((held && !x->body->held) || x->wire->talks))) {
         serve_client(x);
     }
     if (x->phase != AC_PHASE_END) {

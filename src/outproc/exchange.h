@@ -39,8 +39,10 @@ struct ac_exchange_t {
     /* What the caller gives. */
     request_rec *r;
     ac_body_t *body;
-    const char *head;           /* serialised request head */
+    const char *head;           /* HTTP/1.1: serialised request head */
     apr_size_t head_len;
+    const char *target;         /* HTTP/2: the same in parts */
+    const apr_table_t *fields;
     apr_interval_time_t silence;    /* AppCoreRequestTimeout */
     int upgrade_asked;          /* 101 is an answer */
     int sendfile;               /* X-Sendfile is obeyed */
@@ -66,9 +68,11 @@ struct ac_exchange_t {
     const char *sendfile_path;  /* X-Sendfile of a complete response */
     apr_uint64_t sent, received;    /* bytes to and from the app */
     int committed;              /* the client got part of the final response */
+    int unread;                 /* CLOSED: the app says that it did not look at it */
 
     /* Its own. */
     ac_appconn_t *conn;
+    const struct ac_wire_t *wire;
     int reused;
     ac_phase_e phase;
     ac_response_parser_t *parser;
@@ -85,6 +89,7 @@ struct ac_exchange_t {
     apr_time_t continue_at;     /* 100 Continue without the app's word */
     apr_time_t flush_at;
     apr_bucket_brigade *out;    /* to the app */
+    apr_bucket_brigade *pending;    /* HTTP/2: body that its windows hold back */
     apr_bucket_brigade *bb;     /* to the client */
     apr_table_t *prior_headers; /* r's own, before the app said anything */
     int prior_status;

@@ -3,10 +3,8 @@
 
 #include "outproc/pool.h"
 
-#include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 
 struct ac_pool_t {
     unsigned capacity;
@@ -75,16 +73,6 @@ static int fresh(const ac_appconn_t *conn, apr_time_t now)
            && (!conn->keep || idle < conn->keep - apr_time_from_sec(1));
 }
 
-/* An idle connection has nothing to say: bytes are an answer nobody asked for
- * and would be taken for that of the next request. */
-static int silent(const ac_appconn_t *conn)
-{
-    char byte;
-    ssize_t n = recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-
-    return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
-}
-
 ac_appconn_t *ac_pool_take(ac_pool_t *pool, unsigned proc, uint32_t generation,
                            int careful, apr_time_t now)
 {
@@ -107,7 +95,7 @@ ac_appconn_t *ac_pool_take(ac_pool_t *pool, unsigned proc, uint32_t generation,
             }
             continue;
         }
-        if (silent(conn)) {
+        if (ac_appconn_idle(conn)) {
             return conn;
         }
         ac_appconn_close(&conn);
@@ -136,7 +124,7 @@ unsigned ac_pool_sweep(ac_pool_t *pool, const ac_board_t *board, apr_time_t now)
         if (!conn) {
             continue;
         }
-        if (!expired(conn, now) && silent(conn)
+        if (!expired(conn, now) && ac_appconn_idle(conn)
             && ac_board_proc_current(board, conn->proc, conn->generation)
             && place(pool, i, conn)) {
             kept++;

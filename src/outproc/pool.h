@@ -19,11 +19,13 @@
 #include <stdint.h>
 #include <apr_errno.h>
 #include <apr_time.h>
+#include "http2/session.h"
 #include "shared/board.h"
 
 /* One connection to one process instance. */
 typedef struct ac_appconn_t {
     int fd;
+    ac_h2_t *h2;                /* HTTP/2 is spoken; NULL: HTTP/1.1 */
     unsigned proc;              /* board index of the instance */
     uint32_t generation;
     int connecting;             /* writable means: ask for SO_ERROR first */
@@ -61,6 +63,9 @@ apr_status_t ac_appconn_open(ac_appconn_t **pconn, const char *runtime_dir,
 /* The outcome of a connect() under way, once the descriptor is writable. */
 apr_status_t ac_appconn_finish(ac_appconn_t *conn);
 void ac_appconn_close(ac_appconn_t **pconn);
+/* Looks at an idle one, and answers what HTTP/2 wants answered. 1 iff it may be used
+ * again. */
+int ac_appconn_idle(ac_appconn_t *conn);
 
 /* 1 iff the process of that pid has ended or is about to, whatever the board still
  * says; 0 when it lives or nobody can tell. Reads /proc: not for every request. */

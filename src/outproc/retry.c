@@ -41,7 +41,8 @@ static ac_retry_e after_close(const ac_retry_facts_t *facts)
     if (!facts->replayable) {
         return AC_RETRY_NO;
     }
-    if (facts->sent && (!facts->idempotent || facts->repeats >= REPEATS_MAX)) {
+    if (facts->sent && ((!facts->idempotent && !facts->unread)
+                        || facts->repeats >= REPEATS_MAX)) {
         return AC_RETRY_NO;
     }
     return again(facts);

@@ -9,9 +9,9 @@
  * Pure decisions over what is known of the exchange. A request reaches an app at
  * most twice, and a second time only if repeating it cannot do harm: no byte of
  * a response arrived, its body is still at hand, and it is idempotent (RFC 9110
- * 9.2.2) or no byte of it left this machine. A connection that could not be made
- * is no attempt: nothing was sent, so the request may wait for a process and go
- * on. */
+ * 9.2.2), or the app said that it did not look at it (as HTTP/2 can), or no byte of
+ * it left this machine. A connection that could not be made is no attempt: nothing
+ * was sent, so the request may wait for a process and go on. */
 
 typedef enum ac_outcome_e {
     AC_OUTCOME_RUNNING = 0,
@@ -40,6 +40,7 @@ typedef struct ac_retry_facts_t {
     int reused;                 /* the connection had served before */
     int gone;                   /* the process has ended for certain */
     int sent;                   /* bytes of it were taken by the kernel */
+    int unread;                 /* the app said that it did not look at it */
     int idempotent;
     int replayable;             /* no body, or all of what was sent is kept */
     int repeats;                /* times it was sent before this one */

@@ -14,8 +14,10 @@
 #include "shared/board.h"
 
 typedef struct ac_client_head_t {
-    const char *data;
+    const char *data;           /* for HTTP/1.1, in one piece */
     apr_size_t len;
+    const char *target;
+    const apr_table_t *fields;
     ac_upgrade_e upgrade;       /* the app may answer 101 */
 } ac_client_head_t;
 

@@ -272,6 +272,8 @@ static int begin_exchange(ac_serve_t *s)
     }
     s->x->head = head.data;
     s->x->head_len = head.len;
+    s->x->target = head.target;
+    s->x->fields = head.fields;
     s->x->upgrade_asked = head.upgrade != AC_UPGRADE_NONE;
     ac_exchange_begin(s->x, s->conn);
     s->conn = NULL;
@@ -338,6 +340,7 @@ static ac_retry_e decide(ac_serve_t *s)
         .reused = s->x->reused,
         .gone = s->x->outcome == AC_OUTCOME_CLOSED && ac_process_gone(s->proc.pid),
         .sent = s->x->sent > 0,
+        .unread = s->x->unread,
         .idempotent = ac_retry_idempotent(s->task.r->method),
         .replayable = s->body->replayable,
         .repeats = s->repeats
