@@ -200,7 +200,8 @@ def test_console_program_runs_to_its_end(httpd):
 
 
 def test_announces_itself(httpd, tmp_path):
-    """To whoever asked for it, as sd_notify does, once it serves."""
+    """To whoever asked for it, as sd_notify does: what it will speak, before it takes
+    a connection, and that it serves."""
     folder = httpd.path("apps", "slim")
     program, = (n for n in os.listdir(folder) if n.endswith(".runtimeconfig.json"))
     program = program.replace(".runtimeconfig.json", ".dll")
@@ -219,6 +220,7 @@ def test_announces_itself(httpd, tmp_path):
                  "NOTIFY_SOCKET": str(tmp_path / "notify"), "ASPNETCORE_PORT": "1",
                  "DOTNET_STARTUP_HOOKS": hook, "HOME": str(tmp_path)})
         try:
+            assert notify.recv(100) == b"X_APPCORE_PROTOCOL=http/1.1"
             assert notify.recv(100) == b"READY=1"
         finally:
             process.terminate()
