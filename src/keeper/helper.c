@@ -84,11 +84,16 @@ ac_helper_t *ac_helper_watch(ac_keeper_t *k, pid_t pid, int link)
     return NULL;
 }
 
-void ac_helper_begin(int fd)
+static void begin(int fd, int second)
 {
     ac_spawn_reset_signals();
-    ac_spawn_keep_one(fd);
+    ac_spawn_keep_two(fd, second);
     alarm(HELPER_TIME);
+}
+
+void ac_helper_begin(int fd)
+{
+    begin(fd, -1);
 }
 
 /* Looking */
@@ -128,13 +133,12 @@ static ac_launch_t *refused(const ac_keeper_app_t *app, const ac_result_t *res,
 }
 
 /* The folder is the configured one, whatever the request says. */
-static ac_launch_t *look(const ac_keeper_app_t *app, const void *request, apr_size_t len,
-                         apr_pool_t *p)
+static ac_launch_t *look(const ac_keeper_app_t *app, ac_wire_reader_t *request,
+                         int inotify, apr_pool_t *p)
 {
     ac_result_t res = AC_RESULT_OK;
     ac_look_request_t *req;
     ac_launch_t *launch;
-    ac_wire_reader_t r;
     ac_identity_t id;
     const char *home;
 
@@ -146,15 +150,14 @@ static ac_launch_t *look(const ac_keeper_app_t *app, const void *request, apr_si
         return refused(app, &res, p);
     }
     limit_look();
-    ac_wire_reader_init(&r, request, len);
-    req = ac_look_request_get(&r, p);
-    if (!req || ac_wire_reader_end(&r) != APR_SUCCESS) {
+    req = ac_look_request_get(request, p);
+    if (!req || ac_wire_reader_end(request) != APR_SUCCESS) {
         ac_result_set(&res, APR_EINVAL, AC_STAGE_LOOK, AC_FAULT_INTERNAL,
                       "the question about the folder was garbled");
         return refused(app, &res, p);
     }
     req->folder = app->folder;
-    launch = ac_look(req, p);
+    launch = ac_look_watched(req, inotify, p);
     launch->uid = id.uid;
     launch->gid = id.gid;
     launch->user = id.user[0] ? apr_pstrdup(p, id.user) : NULL;
@@ -162,17 +165,17 @@ static ac_launch_t *look(const ac_keeper_app_t *app, const void *request, apr_si
     return launch;
 }
 
-static void look_child(const ac_keeper_app_t *app, const void *request, apr_size_t len,
-                       int out)
+static void look_child(const ac_keeper_app_t *app, ac_wire_reader_t *request, int out,
+                       int inotify)
 {
     ac_wire_writer_t w;
     apr_pool_t *p;
     apr_size_t at = 0;
 
-    ac_helper_begin(out);
+    begin(out, inotify);
     apr_pool_create(&p, NULL);
     ac_wire_writer_init(&w, AC_LAUNCH_WIRE_MAX, p);
-    ac_launch_put(&w, look(app, request, len, p));
+    ac_launch_put(&w, look(app, request, inotify < 0 ? -1 : AC_HELPER_INOTIFY, p));
     while (w.status == APR_SUCCESS && at < w.len) {
         ssize_t n = write(AC_HELPER_LINK, w.data + at, w.len - at);
 
@@ -184,8 +187,8 @@ static void look_child(const ac_keeper_app_t *app, const void *request, apr_size
     _exit(0);
 }
 
-void ac_helper_look(ac_keeper_t *k, uint64_t tag, uint64_t app_id, const void *request,
-                    apr_size_t len)
+void ac_helper_look(ac_keeper_t *k, uint64_t tag, uint64_t app_id,
+                    ac_wire_reader_t *request, int inotify)
 {
     const ac_keeper_app_t *app = ac_keeper_config_find(k->config, app_id);
     ac_wire_writer_t w;
@@ -198,7 +201,7 @@ void ac_helper_look(ac_keeper_t *k, uint64_t tag, uint64_t app_id, const void *r
     /* Without a child the manager reads an end without bytes. */
     pid = app ? fork() : -1;
     if (pid == 0) {
-        look_child(app, request, len, ends[1]);
+        look_child(app, request, ends[1], inotify);
     }
     close(ends[1]);
     ac_message_begin(&w, AC_MSG_LOOKED, k->ptemp);

@@ -13,10 +13,12 @@
 #include "keeper/process.h"
 
 #define AC_HELPER_LINK 3
+#define AC_HELPER_INOTIFY 4
 
-/* Looks at the folder of the app; answers LOOKED. */
-void ac_helper_look(ac_keeper_t *k, uint64_t tag, uint64_t app_id, const void *request,
-                    apr_size_t len);
+/* Looks at the folder of the app, as `request` asks; answers LOOKED. inotify gets
+ * the folder's watches; -1 for none. */
+void ac_helper_look(ac_keeper_t *k, uint64_t tag, uint64_t app_id,
+                    ac_wire_reader_t *request, int inotify);
 /* Makes the folder for the instance's socket; answers LISTENING. */
 void ac_helper_folder(ac_keeper_t *k, ac_kproc_t *proc);
 

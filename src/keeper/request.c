@@ -29,15 +29,17 @@ static void answer(ac_keeper_t *k, ac_message_e type, uint64_t tag, apr_status_t
     ac_service_send(k, &k->manager, &w, &fd, fd >= 0);
 }
 
-static void on_look(ac_keeper_t *k, ac_wire_reader_t *r)
+static void on_look(ac_keeper_t *k, ac_message_t *msg)
 {
+    ac_wire_reader_t *r = &msg->body, body;
     uint64_t tag = ac_wire_get_u64(r);
     uint64_t app_id = ac_wire_get_u64(r);
     apr_size_t len;
     const void *request = ac_wire_get_bytes(r, &len);
 
     if (ac_wire_reader_end(r) == APR_SUCCESS && !k->stop) {
-        ac_helper_look(k, tag, app_id, request, len);
+        ac_wire_reader_init(&body, request, len);
+        ac_helper_look(k, tag, app_id, &body, msg->n_fds > 0 ? msg->fds[0] : -1);
     }
 }
 
@@ -184,7 +186,6 @@ static void on_open_log(ac_keeper_t *k, ac_wire_reader_t *r)
 static void of_manager(ac_keeper_t *k, ac_message_t *msg)
 {
     static void (*const handlers[])(ac_keeper_t *, ac_wire_reader_t *) = {
-        [AC_MSG_LOOK] = on_look,
         [AC_MSG_LISTEN] = on_listen,
         [AC_MSG_SPAWN] = on_spawn,
         [AC_MSG_SIGNAL] = on_signal,
@@ -193,7 +194,11 @@ static void of_manager(ac_keeper_t *k, ac_message_t *msg)
         [AC_MSG_FORGET] = on_forget,
     };
 
-    if (msg->type < sizeof(handlers) / sizeof(handlers[0]) && handlers[msg->type]) {
+    if (msg->type == AC_MSG_LOOK) {
+        on_look(k, msg);
+    }
+    else if (msg->type < sizeof(handlers) / sizeof(handlers[0])
+             && handlers[msg->type]) {
         handlers[msg->type](k, &msg->body);
     }
 }

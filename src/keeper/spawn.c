@@ -65,14 +65,19 @@ static int place(const int *sources, int n)
     return close_range((unsigned)n, ~0u, 0) == 0;
 }
 
-void ac_spawn_keep_one(int fd)
+void ac_spawn_keep_two(int fd, int second)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    int sources[] = { null, null, null, fd };
+    int sources[] = { null, null, null, fd, second };
 
-    if (null < 0 || !place(sources, 4)) {
+    if (null < 0 || !place(sources, second < 0 ? 4 : 5)) {
         _exit(125);
     }
+}
+
+void ac_spawn_keep_one(int fd)
+{
+    ac_spawn_keep_two(fd, -1);
 }
 
 static int place_all(const ac_spawn_t *what, int status_fd)

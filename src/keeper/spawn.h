@@ -36,5 +36,7 @@ apr_status_t ac_spawn_status(int status_fd, ac_result_t *res);
 void ac_spawn_reset_signals(void);
 /* In a fresh child: only /dev/null as 0, 1, 2 and `fd` (which may be -1) as 3. */
 void ac_spawn_keep_one(int fd);
+/* The same with a second one, as descriptor 4; -1 for none. */
+void ac_spawn_keep_two(int fd, int second);
 
 #endif

@@ -22,6 +22,7 @@ static int note_get(ac_run_t *run, ac_sup_note_t *note, const ac_process_t *proc
         return 0;
     }
     memcpy(note->digest, digest, AC_SUP_DIGEST);
+    ac_marks_get(&r, &note->marks);
     note->state = (ac_proc_state_e)ac_wire_get_u32(&r);
     note->since = ac_wire_get_i64(&r);
     note->limit = ac_wire_get_i64(&r);
@@ -49,6 +50,7 @@ void ac_run_note(ac_run_t *run)
 
     ac_wire_writer_init(&note, AC_NOTE_MAX, run->m->ptemp);
     ac_wire_put_bytes(&note, is->digest, AC_SUP_DIGEST);
+    ac_marks_put(&note, &is->marks);
     ac_wire_put_u32(&note, (uint32_t)is->state);
     ac_wire_put_i64(&note, is->since);
     ac_wire_put_i64(&note, is->limit);
@@ -138,6 +140,10 @@ void ac_adopt_all(ac_manager_t *m)
     }
     for (i = 0; i < m->adopted->nelts; ++i) {
         adopt(m, &APR_ARRAY_IDX(m->adopted, i, ac_adopted_t));
+    }
+    if (m->adopted->nelts > 0) {
+        /* The watches went with the manager before. */
+        ac_eyes_hint_all(m);
     }
     m->adopted->nelts = 0;
     if (!m->swept) {

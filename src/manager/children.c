@@ -142,6 +142,7 @@ static void on_wake(ac_manager_t *m, const ac_wake_t *wake, uint32_t pid, int fd
     if (wake->version == AC_PROTOCOL && wake->what == AC_WAKE_APP) {
         app = ac_sup_find(m->sup, wake->value);
         if (app) {
+            ac_eyes_asked(ac_home_of(app));
             ac_sup_wake(app);
             ac_doubt_app(ac_home_of(app));
         }

@@ -122,6 +122,7 @@ static void forget_specs(ac_manager_t *m)
             home->spec = NULL;
             ac_look_cancel(home);
             ac_look_drop(home);
+            ac_eyes_forget(home);
         }
     }
 }

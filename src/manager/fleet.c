@@ -219,6 +219,7 @@ ac_sup_proc_t *ac_fleet_add_proc(ac_sup_app_t *app, uint32_t slot)
     proc->is.generation = ++app->last_generation;
     proc->is.since = app->sup->now;
     memcpy(proc->is.digest, app->digest, AC_SUP_DIGEST);
+    proc->is.marks = app->marks;
     ++app->sup->queued;
     proc->next = app->procs;
     app->procs = proc;

@@ -57,6 +57,9 @@ void ac_settle(ac_sup_app_t *app);
 /* settle.c: permits for processes that wait, oldest first. */
 void ac_settle_queue(ac_sup_t *sup);
 
+/* supervise.c: a sentence about the app, or proc if that is not NULL. */
+void ac_sup_say(ac_sup_app_t *app, ac_sup_proc_t *proc, ac_say_e what,
+                apr_interval_time_t delay);
 /* supervise.c: ends a process in the way its state asks for. */
 void ac_sup_end_proc(ac_sup_proc_t *proc, int drain);
 /* supervise.c: takes a process out that never ran or ended. */

@@ -26,13 +26,14 @@ void ac_look_start(ac_home_t *home)
 
     ac_look_cancel(home);
     home->look_tag = ++m->next_look;
+    ac_hint_looked(&home->hint, m->now);
     ac_wire_writer_init(&bytes, AC_MESSAGE_MAX, m->ptemp);
     ac_look_request_put(&bytes, &req);
     ac_talk_begin(m, &w, AC_MSG_LOOK, home->look_tag);
     ac_wire_put_u64(&w, home->app->id);
     ac_wire_put_bytes(&w, bytes.data, bytes.len);
     if (bytes.status == APR_SUCCESS && w.status == APR_SUCCESS) {
-        ac_talk_keeper(m, &w);
+        ac_talk_keeper_fd(m, &w, m->eyes.fd);
     }
     else {
         ac_look_opened(m, home->look_tag, -1);
@@ -130,37 +131,106 @@ static ac_launch_t *decode(ac_home_t *home)
     return launch && ac_wire_reader_end(&r) == APR_SUCCESS ? launch : NULL;
 }
 
+/* The page is there before the board speaks of it. */
+static void take_page(ac_home_t *home)
+{
+    ac_manager_t *m = home->m;
+    const ac_survey_t *survey = &home->launch->survey;
+    char reason[120];
+    apr_status_t rv = ac_offline_write(m->table->globals.runtime_dir, home->app->id,
+                                       survey->page, survey->page_len, m->ptemp);
+
+    if (survey->page_fault) {
+        ac_talk_line(m, home, AC_LEVEL_WARNING, "everybody gets an empty page: %s",
+                     survey->page_fault);
+    }
+    if (rv != APR_SUCCESS) {
+        ac_talk_line(m, home, AC_LEVEL_WARNING, "its page could not be kept: %s",
+                     apr_strerror(rv, reason, sizeof(reason)));
+    }
+}
+
+static void take_survey(ac_home_t *home)
+{
+    const ac_survey_t *survey = &home->launch->survey;
+
+    if (survey->watched->nelts > 0) {
+        ac_eyes_follow(home, survey);
+        home->hint.missed = 0;
+    }
+    if (survey->is_offline) {
+        take_page(home);
+    }
+    if (survey->marks.folder) {
+        ac_sup_surveyed(home->app, &survey->marks, survey->is_offline);
+    }
+    home->app->changed = 1;
+}
+
 /* The keeper's own fault is known by silence: the process that looked was killed
  * at its limits, or could not be made. */
+static void judge(const ac_home_t *home, ac_result_t *res)
+{
+    const ac_launch_t *launch = home->launch;
+
+    if (!launch) {
+        ac_result_set(res, APR_EGENERAL, AC_STAGE_LOOK, AC_FAULT_INTERNAL,
+                      "looking at the app's folder ended without an answer; it has"
+                      " 10 seconds and little memory");
+    }
+    else if (launch->result.fault == AC_FAULT_NONE && !launch->survey.is_offline
+             && launch->argv->nelts == 0) {
+        ac_result_set(res, APR_EINVAL, AC_STAGE_LOOK, AC_FAULT_INTERNAL,
+                      "looking at the app's folder found no program");
+    }
+    else {
+        *res = launch->result;
+    }
+}
+
+static void take_launch(ac_home_t *home, ac_sup_conf_t *conf)
+{
+    home->set = ac_launch_settings(home->spec, home->launch, home->p);
+    ac_home_facts(home, home->set);
+    ac_home_conf(conf, home->set, home->launch);
+}
+
+/* A folder that is gone, or whose look was killed, under an app that needs it. */
+static int is_missed(const ac_home_t *home)
+{
+    return (!home->launch || home->launch->survey.watched->nelts == 0)
+           && (home->app->procs || home->app->offline) && home->m->eyes.fd >= 0;
+}
+
 static void look_done(ac_home_t *home)
 {
     ac_result_t res = AC_RESULT_OK;
-    ac_sup_conf_t conf;
+    ac_sup_conf_t conf = { 0 };
+    unsigned reports;
 
     ac_look_drop(home);
     apr_pool_create(&home->p, home->m->p);
     home->launch = decode(home);
     ac_look_cancel(home);
-    if (!home->launch) {
-        ac_result_set(&res, APR_EGENERAL, AC_STAGE_LOOK, AC_FAULT_INTERNAL,
-                      "looking at the app's folder ended without an answer; it has"
-                      " 10 seconds and little memory");
+    judge(home, &res);
+    if (home->launch) {
+        take_survey(home);
     }
-    else if (home->launch->result.fault == AC_FAULT_NONE
-             && home->launch->argv->nelts == 0) {
-        ac_result_set(&res, APR_EINVAL, AC_STAGE_LOOK, AC_FAULT_INTERNAL,
-                      "looking at the app's folder found no program");
+    if (res.fault == AC_FAULT_NONE && !home->launch->survey.is_offline) {
+        take_launch(home, &conf);
     }
-    else {
-        res = home->launch->result;
+    if (res.fault != AC_FAULT_NONE && is_missed(home)) {
+        ac_hint_missed(&home->hint, home->m->now);
     }
-    if (res.fault == AC_FAULT_NONE) {
-        home->set = ac_launch_settings(home->spec, home->launch, home->p);
-        ac_home_facts(home, home->set);
-        ac_home_conf(&conf, home->set, home->launch);
+    reports = home->app->reports;
+    ac_sup_looked(home->app, &res, &conf);
+    if (res.fault != AC_FAULT_NONE && home->app->reports == reports) {
+        ac_talk_line(home->m, home, AC_LEVEL_INFO, "nothing changes: %s", res.detail);
+    }
+    /* A look that changes nothing is no news. */
+    if (home->app->look == AC_LOOK_KNOWN) {
         say_found(home);
     }
-    ac_sup_looked(home->app, &res, &conf);
 }
 
 static int append(ac_home_t *home, const char *data, apr_size_t len)

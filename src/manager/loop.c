@@ -120,6 +120,7 @@ ac_manager_t *ac_loop_create(int link)
     ac_outbox_init(&m->to_keeper, link, TO_KEEPER_MAX);
     ac_outbox_init(&m->to_relay, -1, TO_RELAY_MAX);
     ac_watch_open(m, &m->keeper, link);
+    ac_eyes_open(m);
     return m;
 }
 
@@ -167,6 +168,7 @@ static int timeout(const ac_manager_t *m)
 
     due = sooner(ac_failure_due(m), due);
     due = sooner(ac_doubt_due(m), due);
+    due = sooner(ac_eyes_due(m), due);
     if (!due) {
         return -1;
     }
@@ -181,6 +183,7 @@ static void run_due(ac_manager_t *m)
     ac_ready_tick(m);
     ac_failure_tick(m);
     ac_doubt_tick(m);
+    ac_eyes_tick(m);
     ac_perform_all(m);
 }
 

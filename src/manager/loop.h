@@ -15,9 +15,11 @@
 #include <apr_pools.h>
 #include <apr_time.h>
 #include "base/log.h"
+#include "manager/hint.h"
 #include "manager/supervise.h"
 #include "shared/board.h"
 #include "shared/message.h"
+#include "shared/offline.h"
 #include "shared/outbox.h"
 #include "shared/process.h"
 #include "shared/report.h"
@@ -54,6 +56,9 @@ struct ac_home_t {
     ac_watch_t look;            /* pipe from the process that looks */
     char *look_data;
     apr_size_t look_len;
+    ac_hint_t hint;             /* when to look again */
+    ac_watched_t *watched;      /* what the last look watched */
+    unsigned n_watched;
 };
 
 /* A process, seen from outside. */
@@ -130,9 +135,13 @@ struct ac_manager_t {
     unsigned n_resting;
     apr_array_header_t *adopted;/* ac_adopted_t: until BEGIN and CONFIG came */
     uint64_t next_look;
+    ac_watch_t eyes;            /* inotify */
+    apr_time_t eyes_rest;       /* end of a pause in reading it, or 0 */
+    unsigned watches_parents;   /* watches of AC_WATCHED_PARENT */
     unsigned begun:1;           /* the start sequence is complete */
     unsigned swept:1;           /* leavings in the board were cleared */
     unsigned stopping:1;
+    unsigned said_blind:1;
 };
 
 /* What the keeper holds of an earlier manager's process. */
@@ -184,6 +193,17 @@ void ac_look_cancel(ac_home_t *home);
 void ac_home_conf(ac_sup_conf_t *conf, const ac_settings_t *set,
                   const ac_launch_t *launch);
 void ac_home_facts(ac_home_t *home, const ac_settings_t *set);
+
+/* eyes.c */
+void ac_eyes_open(ac_manager_t *m);
+/* What a look watches now, in place of what the last one did. */
+void ac_eyes_follow(ac_home_t *home, const ac_survey_t *survey);
+void ac_eyes_forget(ac_home_t *home);
+void ac_eyes_hint_all(ac_manager_t *m);
+/* A request came for an app: the only hints where nothing can be watched. */
+void ac_eyes_asked(ac_home_t *home);
+void ac_eyes_tick(ac_manager_t *m);
+apr_time_t ac_eyes_due(const ac_manager_t *m);
 
 /* ready.c */
 void ac_ready_start(ac_run_t *run);
@@ -238,6 +258,8 @@ void ac_failure_exited(ac_run_t *run, int wait_status);
 /* talk.c */
 void ac_talk_begin(ac_manager_t *m, ac_wire_writer_t *w, ac_message_e type, uint64_t tag);
 void ac_talk_keeper(ac_manager_t *m, const ac_wire_writer_t *w);
+/* The same with a descriptor; -1: none. */
+void ac_talk_keeper_fd(ac_manager_t *m, const ac_wire_writer_t *w, int fd);
 void ac_talk_relay(ac_manager_t *m, const ac_wire_writer_t *w);
 void ac_talk_tag(ac_manager_t *m, ac_message_e type, uint64_t tag);
 /* A sentence for the app's error log; home NULL: the main one. */

@@ -63,8 +63,11 @@ void ac_run_destroy(ac_run_t *run)
 static void home_destroy(ac_home_t *home)
 {
     ac_report_remove(home->m->table->globals.runtime_dir, home->app->id);
+    ac_offline_remove(home->m->table->globals.runtime_dir, home->app->id,
+                      home->m->ptemp);
     ac_look_cancel(home);
     ac_look_drop(home);
+    ac_eyes_forget(home);
     free(home->name);
     free(home);
 }
@@ -108,6 +111,14 @@ static void say_app(ac_home_t *home, const ac_sup_action_t *act)
                      " (AppCoreRapidFailsPerMinute): requests get 503, the next start is"
                      " tried in %s", home->app->conf.rapid_fails, span);
     }
+    else if (act->say == AC_SAY_OFFLINE) {
+        ac_talk_line(home->m, home, AC_LEVEL_NOTICE,
+                     "has " AC_OFFLINE_NAME " in its folder: it is stopped, and all"
+                     " requests get that page");
+    }
+    else if (act->say == AC_SAY_ONLINE) {
+        ac_talk_line(home->m, home, AC_LEVEL_NOTICE, AC_OFFLINE_NAME " is gone");
+    }
     else if (act->say == AC_SAY_BREAKER_CLOSED) {
         ac_talk_line(home->m, home, AC_LEVEL_NOTICE, "works again");
     }
@@ -115,11 +126,19 @@ static void say_app(ac_home_t *home, const ac_sup_action_t *act)
 
 static const char *reason_to_drain(const ac_sup_proc_t *proc)
 {
-    if (proc->app->mode == AC_SUP_REMOVED) {
+    const ac_sup_app_t *app = proc->app;
+
+    if (app->offline) {
+        return "its app is taken offline";
+    }
+    if (app->mode == AC_SUP_REMOVED) {
         return "its app is not configured any more";
     }
-    if (proc->is.slot >= proc->app->conf.processes) {
+    if (proc->is.slot >= app->conf.processes) {
         return "fewer processes are configured";
+    }
+    if (ac_marks_changed(&proc->is.marks, &app->marks, app->conf.keep_config)) {
+        return "its app's folder changed, so it is replaced";
     }
     return "it is replaced";
 }

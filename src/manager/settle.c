@@ -17,13 +17,16 @@
 
 static int is_wanted(const ac_sup_app_t *app)
 {
-    return app->mode == AC_SUP_CONFIGURED && !app->sup->stopping
+    return app->mode == AC_SUP_CONFIGURED && !app->sup->stopping && !app->offline
            && (app->wanted || app->keep || app->conf.always_running);
 }
 
 static int is_stale(const ac_sup_proc_t *proc)
 {
-    return memcmp(proc->is.digest, proc->app->digest, AC_SUP_DIGEST) != 0;
+    const ac_sup_app_t *app = proc->app;
+
+    return memcmp(proc->is.digest, app->digest, AC_SUP_DIGEST) != 0
+           || ac_marks_changed(&proc->is.marks, &app->marks, app->conf.keep_config);
 }
 
 static int is_occupied(const ac_sup_app_t *app, unsigned slot)
@@ -83,7 +86,7 @@ static unsigned count_ready(const ac_sup_app_t *app)
 static void retire(ac_sup_app_t *app)
 {
     ac_sup_proc_t *proc, *next;
-    int gone = app->mode == AC_SUP_REMOVED || app->sup->stopping;
+    int gone = app->mode == AC_SUP_REMOVED || app->sup->stopping || app->offline;
 
     for (proc = app->procs; proc; proc = next) {
         int surplus = gone || proc->is.slot >= app->conf.processes;
@@ -116,6 +119,31 @@ static void add_processes(ac_sup_app_t *app)
     }
 }
 
+static void ask(ac_sup_app_t *app)
+{
+    app->hinted = 0;
+    app->look = AC_LOOK_ASKED;
+    app->look_limit = app->sup->now + LOOK_LIMIT;
+    ac_fleet_emit(app->sup, AC_ACT_LOOK, app, NULL);
+}
+
+/* A hint is of interest where somebody waits for its answer or runs what may be
+ * out of date; an idle app is looked at when it is started. */
+static int hint_matters(const ac_sup_app_t *app)
+{
+    return app->mode == AC_SUP_CONFIGURED && !app->sup->stopping
+           && (is_wanted(app) || app->offline || app->procs || app->pause
+               || app->look == AC_LOOK_ASKED);
+}
+
+static void follow_hint(ac_sup_app_t *app)
+{
+    app->hinted = app->hinted && hint_matters(app);
+    if (app->hinted && app->look != AC_LOOK_ASKED) {
+        ask(app);
+    }
+}
+
 static void start_missing(ac_sup_app_t *app)
 {
     if (app->pause || !is_wanted(app) || count_lacking(app) == 0) {
@@ -125,9 +153,7 @@ static void start_missing(ac_sup_app_t *app)
         add_processes(app);
     }
     else if (app->look == AC_LOOK_NONE) {
-        app->look = AC_LOOK_ASKED;
-        app->look_limit = app->sup->now + LOOK_LIMIT;
-        ac_fleet_emit(app->sup, AC_ACT_LOOK, app, NULL);
+        ask(app);
     }
 }
 
@@ -181,6 +207,9 @@ static ac_app_state_e state_of(const ac_sup_app_t *app, int busy)
     if (app->sup->stopping) {
         return AC_APP_STOPPING;
     }
+    if (app->offline && app->mode == AC_SUP_CONFIGURED) {
+        return AC_APP_OFFLINE;
+    }
     if (count_ready(app) > 0) {
         return AC_APP_RUNNING;
     }
@@ -220,6 +249,7 @@ void ac_settle(ac_sup_app_t *app)
         return;
     }
     retire(app);
+    follow_hint(app);
     start_missing(app);
     drop_look(app);
     drop_heirlooms(app);
@@ -265,9 +295,75 @@ void ac_settle_queue(ac_sup_t *sup)
 
 void ac_sup_wake(ac_sup_app_t *app)
 {
-    if (app->mode == AC_SUP_CONFIGURED && count_ready(app) == 0) {
+    if (app->mode == AC_SUP_CONFIGURED && !app->offline && count_ready(app) == 0) {
         app->wanted = 1;
         ac_settle(app);
+    }
+}
+
+void ac_sup_hint(ac_sup_app_t *app)
+{
+    app->hinted = 1;
+    ac_settle(app);
+}
+
+/* The administrator touched something: a cause of failures may be gone. */
+static void forgive(ac_sup_app_t *app)
+{
+    app->pause = AC_PAUSE_NONE;
+    ac_breaker_reset(&app->breaker);
+}
+
+void ac_sup_surveyed(ac_sup_app_t *app, const ac_marks_t *marks, int offline)
+{
+    int changed = ac_marks_changed(&app->marks, marks, 0);
+
+    if (app->look != AC_LOOK_ASKED || app->look_again) {
+        return;
+    }
+    app->marks = *marks;
+    if (offline != app->offline) {
+        ac_sup_say(app, NULL, offline ? AC_SAY_OFFLINE : AC_SAY_ONLINE, 0);
+    }
+    if (changed || offline != app->offline) {
+        forgive(app);
+    }
+    app->offline = offline != 0;
+    if (offline) {
+        app->wanted = 0;
+        app->keep = 0;
+        app->failed_starts = 0;
+    }
+}
+
+static void bury_unborn(ac_sup_app_t *app)
+{
+    ac_sup_proc_t *proc, *next;
+
+    for (proc = app->procs; proc; proc = next) {
+        next = proc->next;
+        if (proc->is.state == AC_PROC_QUEUED || proc->is.state == AC_PROC_LISTEN) {
+            ac_sup_bury(proc);
+        }
+    }
+}
+
+/* What was to be started from the last launch cannot be any more. Otherwise a
+ * fault concerns nobody where all that should run does: it goes on. */
+static void not_found(ac_sup_app_t *app, const ac_result_t *res)
+{
+    bury_unborn(app);
+    if (is_wanted(app) && count_lacking(app) > 0) {
+        ac_sup_refuse(app, res);
+    }
+}
+
+static void found(ac_sup_app_t *app, const ac_sup_conf_t *conf)
+{
+    app->conf = *conf;
+    ac_fleet_slots(app, conf->processes);
+    if (is_wanted(app) && !app->pause) {
+        app->look = AC_LOOK_KNOWN;
     }
 }
 
@@ -281,22 +377,16 @@ void ac_sup_looked(ac_sup_app_t *app, const ac_result_t *res, const ac_sup_conf_
     if (app->look_again) {
         app->look_again = 0;
     }
+    else if (app->offline) {
+        /* Whatever else is in the folder. */
+    }
     else if (res->fault != AC_FAULT_NONE) {
-        ac_sup_refuse(app, res);
+        not_found(app, res);
     }
     else {
-        app->look = AC_LOOK_KNOWN;
-        app->conf = *conf;
-        ac_fleet_slots(app, conf->processes);
+        found(app, conf);
     }
     ac_settle(app);
-}
-
-/* A reload also is the administrator's word that a cause may be gone. */
-static void forgive(ac_sup_app_t *app)
-{
-    app->pause = AC_PAUSE_NONE;
-    ac_breaker_reset(&app->breaker);
 }
 
 ac_sup_app_t *ac_sup_configure(ac_sup_t *sup, uint64_t id, const unsigned char *digest,
@@ -311,6 +401,7 @@ ac_sup_app_t *ac_sup_configure(ac_sup_t *sup, uint64_t id, const unsigned char *
     if (fresh || memcmp(app->digest, digest, AC_SUP_DIGEST) != 0) {
         memcpy(app->digest, digest, AC_SUP_DIGEST);
         app->conf = *conf;
+        app->offline = 0;
         app->look_again = app->look == AC_LOOK_ASKED;
         if (app->look == AC_LOOK_KNOWN) {
             app->look = AC_LOOK_NONE;
@@ -351,6 +442,7 @@ void ac_sup_config_end(ac_sup_t *sup)
             app->mode = AC_SUP_REMOVED;
             app->look = AC_LOOK_NONE;
             app->look_again = 0;
+            app->offline = 0;
             app->wanted = 0;
             app->keep = 0;
         }
@@ -415,6 +507,8 @@ static void adopt_state(ac_sup_proc_t *proc, const ac_sup_note_t *note)
         adopt_ready(proc);
         break;
     case AC_PROC_DRAIN:
+        proc->due = proc->app->sup->now + AC_SUP_DRAIN_STEP;
+        break;
     case AC_PROC_TERM:
         proc->due = note->limit ? note->limit : proc->app->sup->now;
         break;
@@ -451,6 +545,7 @@ ac_sup_proc_t *ac_sup_adopt(ac_sup_t *sup, uint64_t app_id, const ac_sup_note_t 
     proc->is.generation = note->generation;
     proc->is.listener = note->listener;
     memcpy(proc->is.digest, note->digest, AC_SUP_DIGEST);
+    proc->is.marks = note->marks;
     app->last_generation = note->generation > generation ? note->generation : generation;
     if (sup->next_tag <= note->tag) {
         sup->next_tag = note->tag + 1;

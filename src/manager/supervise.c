@@ -36,7 +36,16 @@
  *   REFUSED   the folder or its configuration is wrong; looked at again when a
  *             request comes after retry_at
  *   BROKEN    the breaker is open; after retry_at one probe start at a time
+ *   OFFLINE   its folder has an app_offline.htm; nothing starts, what ran drains
  *   IDLE      none of these: the next request starts it
+ *
+ * The folder, seen by looks that hints of it ask for (settle.c):
+ *
+ *   app_offline.htm is there    OFFLINE; pauses and failures are forgotten
+ *   it went                     IDLE: the next request, or AlwaysRunning, starts it
+ *   marks differ from those a   it is stale, as after a reload that changed the app:
+ *   process was started under   replaced, new before old; pauses are forgotten
+ *   the look fails              what runs under unchanged marks goes on
  *
  * Failures are shown once their report is on disk and nothing else is on its
  * way, so that a waiting request fails only when waiting became pointless. */
@@ -86,7 +95,7 @@ static void send_signal(ac_sup_proc_t *proc, int number, int group)
     act->group = group;
 }
 
-static void say(ac_sup_app_t *app, ac_sup_proc_t *proc, ac_say_e what,
+void ac_sup_say(ac_sup_app_t *app, ac_sup_proc_t *proc, ac_say_e what,
                 apr_interval_time_t delay)
 {
     ac_sup_action_t *act = ac_fleet_emit(app->sup, AC_ACT_SAY, app, proc);
@@ -142,7 +151,7 @@ static void drain(ac_sup_proc_t *proc)
     /* A child may have chosen this process just before the board changed: the
      * first count is trusted only a step later. */
     proc->due = proc->app->sup->now + AC_SUP_DRAIN_STEP;
-    say(proc->app, proc, AC_SAY_DRAIN, 0);
+    ac_sup_say(proc->app, proc, AC_SAY_DRAIN, 0);
     emit(proc, AC_ACT_NOTE);
 }
 
@@ -220,10 +229,10 @@ static void pause_app(ac_sup_app_t *app, ac_fault_e fault)
         app->keep = 0;
     }
     if (app->breaker.open && !was_open) {
-        say(app, NULL, AC_SAY_BREAKER_OPEN, delay);
+        ac_sup_say(app, NULL, AC_SAY_BREAKER_OPEN, delay);
     }
     else if (delay > 0) {
-        say(app, NULL, AC_SAY_NEXT_START, delay);
+        ac_sup_say(app, NULL, AC_SAY_NEXT_START, delay);
     }
 }
 
@@ -338,7 +347,7 @@ void ac_sup_ready(ac_sup_proc_t *proc)
     app->failed_starts = 0;
     app->pause = AC_PAUSE_NONE;
     if (ac_breaker_succeed(&app->breaker)) {
-        say(app, NULL, AC_SAY_BREAKER_CLOSED, 0);
+        ac_sup_say(app, NULL, AC_SAY_BREAKER_CLOSED, 0);
     }
     emit(proc, AC_ACT_NOTE);
     if (old) {
@@ -471,7 +480,7 @@ static void drain_step(ac_sup_proc_t *proc)
     apr_time_t now = proc->app->sup->now;
 
     if (now >= proc->is.limit) {
-        say(proc->app, proc, AC_SAY_DRAIN_LIMIT, 0);
+        ac_sup_say(proc->app, proc, AC_SAY_DRAIN_LIMIT, 0);
         terminate(proc);
         return;
     }
@@ -496,7 +505,7 @@ static void run_timer(ac_sup_proc_t *proc)
         drain_step(proc);
         break;
     case AC_PROC_TERM:
-        say(proc->app, proc, AC_SAY_KILL, 0);
+        ac_sup_say(proc->app, proc, AC_SAY_KILL, 0);
         kill_proc(proc);
         break;
     default:

@@ -20,6 +20,7 @@
 #include "base/result.h"
 #include "manager/breaker.h"
 #include "shared/board.h"
+#include "spec/survey.h"
 
 #define AC_SUP_DIGEST 20
 #define AC_SUP_DRAIN_STEP apr_time_from_msec(50)
@@ -52,11 +53,13 @@ typedef struct ac_sup_conf_t {
     apr_interval_time_t shutdown_limit;
     unsigned always_running:1;
     unsigned alone:1;           /* never two processes of one slot at a time */
+    unsigned keep_config:1;     /* a change of web.config replaces nothing */
 } ac_sup_conf_t;
 
 /* A process as a later manager finds it again. */
 typedef struct ac_sup_note_t {
     unsigned char digest[AC_SUP_DIGEST];
+    ac_marks_t marks;           /* of the folder that it was started from */
     uint64_t tag;
     uint32_t slot;
     uint32_t generation;
@@ -121,6 +124,7 @@ struct ac_sup_app_t {
     void *io;                   /* the driver's */
     uint64_t id;
     unsigned char digest[AC_SUP_DIGEST];
+    ac_marks_t marks;           /* of the folder, as last seen */
     ac_sup_conf_t conf;
     ac_sup_mode_e mode;
     ac_sup_look_e look;
@@ -141,6 +145,8 @@ struct ac_sup_app_t {
     unsigned wanted:1;          /* a request waits */
     unsigned keep:1;            /* was ready: supervised until the breaker opens */
     unsigned look_again:1;      /* the answer on its way is out of date */
+    unsigned hinted:1;          /* its folder may have changed: to be looked at */
+    unsigned offline:1;         /* its folder has an app_offline.htm */
     unsigned has_launch:1;      /* the driver keeps what a look found */
     unsigned changed:1;         /* processes differ from what the board shows */
     unsigned publishing:1;      /* the action is on its way */
@@ -171,6 +177,8 @@ typedef enum ac_say_e {
     AC_SAY_BREAKER_OPEN,        /* for delay */
     AC_SAY_BREAKER_CLOSED,
     AC_SAY_DRAIN,               /* replaced, surplus or removed */
+    AC_SAY_OFFLINE,             /* app_offline.htm appeared, or went */
+    AC_SAY_ONLINE,
     AC_SAY_DRAIN_LIMIT,         /* SIGTERM although requests are in flight */
     AC_SAY_KILL                 /* did not end within the shutdown limit */
 } ac_say_e;
@@ -217,7 +225,12 @@ void ac_sup_remember(const ac_sup_app_t *app, ac_sup_memory_t *memory);
 void ac_sup_recall(ac_sup_app_t *app, const ac_sup_memory_t *memory);
 
 void ac_sup_wake(ac_sup_app_t *app);
-/* conf is the one in force with what the folder says; NULL on a fault. */
+/* Something happened in the app's folder: it is looked at where that matters. */
+void ac_sup_hint(ac_sup_app_t *app);
+/* What a look saw of the folder, before ac_sup_looked() says what it found. */
+void ac_sup_surveyed(ac_sup_app_t *app, const ac_marks_t *marks, int offline);
+/* conf is the one in force with what the folder says; NULL on a fault, and while
+ * the app is offline. */
 void ac_sup_looked(ac_sup_app_t *app, const ac_result_t *res, const ac_sup_conf_t *conf);
 /* listener: a listening socket is held for it, which a successor may inherit. */
 void ac_sup_listening(ac_sup_proc_t *proc, const ac_result_t *res, int listener);

@@ -18,14 +18,19 @@ void ac_talk_begin(ac_manager_t *m, ac_wire_writer_t *w, ac_message_e type, uint
     ac_wire_put_u64(w, tag);
 }
 
-void ac_talk_keeper(ac_manager_t *m, const ac_wire_writer_t *w)
+void ac_talk_keeper_fd(ac_manager_t *m, const ac_wire_writer_t *w, int fd)
 {
-    apr_status_t rv = ac_outbox_send(&m->to_keeper, w, NULL, 0);
+    apr_status_t rv = ac_outbox_send(&m->to_keeper, w, &fd, fd >= 0);
 
     /* Without its keeper a manager can do nothing; a new one finds everything. */
     if (rv != APR_SUCCESS) {
         _exit(1);
     }
+}
+
+void ac_talk_keeper(ac_manager_t *m, const ac_wire_writer_t *w)
+{
+    ac_talk_keeper_fd(m, w, -1);
 }
 
 void ac_talk_relay(ac_manager_t *m, const ac_wire_writer_t *w)

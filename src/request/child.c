@@ -25,6 +25,7 @@
 
 APLOG_USE_MODULE(appcore);
 
+#define ASK_GAP apr_time_from_sec(1)
 #define IDLE_MIN 8
 #define IDLE_MAX 256
 
@@ -53,6 +54,17 @@ apr_status_t ac_child_wake(uint64_t app_id)
         ac_child_hello();
     }
     return ac_wake_send(child.wake_fd, AC_WAKE_APP, app_id, -1);
+}
+
+void ac_child_ask(const ac_mount_t *mount)
+{
+    _Atomic apr_time_t *asked = &child.apps[mount->index].asked;
+    apr_time_t now = ac_clock_now();
+    apr_time_t before = atomic_load_explicit(asked, memory_order_relaxed);
+
+    if (now - before >= ASK_GAP && atomic_compare_exchange_strong(asked, &before, now)) {
+        ac_child_wake(mount->spec->id);
+    }
 }
 
 int ac_child_app(const ac_mount_t *mount, ac_board_app_t *papp)

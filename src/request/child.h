@@ -30,6 +30,7 @@ typedef struct ac_workers_t {
 typedef struct ac_child_app_t {
     ac_workers_t workers[AC_WORKERS_KINDS];
     _Atomic int index;          /* in the board; -1 until found */
+    _Atomic apr_time_t asked;   /* when ac_child_ask() told the manager last */
     _Atomic unsigned turn;      /* where to look first among equals */
     _Atomic(_Atomic(ac_pool_t *) *) pools;  /* by slot; made when first needed */
 } ac_child_app_t;
@@ -61,6 +62,9 @@ unsigned ac_child_sweep(void);
 /* Tells the manager that a request waits for this app. APR_EAGAIN when too many
  * others do the same at this moment. */
 apr_status_t ac_child_wake(uint64_t app_id);
+/* The same for a folder that nobody can watch, at most once a second: the manager
+ * then looks whether it changed. */
+void ac_child_ask(const ac_mount_t *mount);
 /* Makes this child known to the manager, as often as needed. */
 void ac_child_hello(void);
 

@@ -12,12 +12,15 @@
 #include "outproc/respond.h"
 #include "request/child.h"
 #include "request/page.h"
+#include "shared/offline.h"
 #include "shared/report.h"
 
 APLOG_USE_MODULE(appcore);
 
 #define RETRY_MIN apr_time_from_sec(1)
 #define RETRY_MAX apr_time_from_sec(3600)
+/* How long a deployment takes, more or less. */
+#define OFFLINE_RETRY apr_time_from_sec(10)
 #define SUBSTATUS_EXCHANGE 3
 /* What logs call a request whose client did not wait for the answer. */
 #define CLIENT_CLOSED_REQUEST 499
@@ -51,10 +54,17 @@ static ac_page_t page_for(const ac_mount_t *mount, const ac_board_app_t *app)
 }
 
 /* A body that nobody read would be taken for the next request. */
+static void leave_body(request_rec *r)
+{
+    if (ap_request_has_body(r)) {
+        r->connection->keepalive = AP_CONN_CLOSE;
+    }
+}
+
 static int send_page(request_rec *r, const ac_page_t *page, int body_complete)
 {
-    if (!body_complete && ap_request_has_body(r)) {
-        r->connection->keepalive = AP_CONN_CLOSE;
+    if (!body_complete) {
+        leave_body(r);
     }
     return ac_page_send(r, page) == OK ? AC_ANSWERED : page->status;
 }
@@ -104,6 +114,20 @@ int ac_error_start(request_rec *r, const ac_mount_t *mount, const ac_board_app_t
                   "%s", mount->spec->name, ac_page_number(&page, r->pool),
                   page.report ? page.report->result.detail : "its start failed");
     return send_page(r, &page, 0);
+}
+
+int ac_error_offline(request_rec *r, const ac_mount_t *mount)
+{
+    apr_file_t *file = NULL;
+    apr_off_t size = 0;
+    apr_status_t rv = ac_offline_open(ac_conf_globals()->runtime_dir, mount->spec->id,
+                                      &file, &size, r->pool);
+
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, rv, r, "app %s is offline", mount->spec->name);
+    leave_body(r);
+    ac_page_send_offline(r, rv == APR_SUCCESS ? file : NULL, size,
+                         seconds(OFFLINE_RETRY));
+    return AC_ANSWERED;
 }
 
 static const char *describe(const ac_exchange_t *x)

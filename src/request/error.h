@@ -28,6 +28,9 @@ int ac_error_unavailable(request_rec *r, const ac_mount_t *mount,
  * report: 502.5 and its like with the reason, 503 while the breaker is open. */
 int ac_error_start(request_rec *r, const ac_mount_t *mount, const ac_board_app_t *app);
 
+/* The app is offline: 503 with the page that its folder has for that. */
+int ac_error_offline(request_rec *r, const ac_mount_t *mount);
+
 /* The exchange failed for good. */
 int ac_error_exchange(ac_exchange_t *x, const ac_mount_t *mount,
                       const ac_board_proc_t *proc);

@@ -34,6 +34,9 @@ static int serve_static(request_rec *r, const ac_mount_t *mount)
         return DECLINED;
     }
     index = ac_child_app(mount, &app);
+    if (index >= 0 && app.state == AC_APP_OFFLINE) {
+        return DECLINED;
+    }
     return ac_static_serve(r, mount, app_uid(&app, index));
 }
 

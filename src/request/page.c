@@ -19,18 +19,51 @@ static int error_document_wanted(request_rec *r, const ac_page_t *page)
 
 /* As ap_die() does it: what was meant for the app's response goes, what is to be
  * said on errors too stays. */
-static void set_headers(request_rec *r, const ac_page_t *page)
+static void reset_headers(request_rec *r, int status)
 {
-    r->status = page->status;
+    r->status = status;
     r->status_line = NULL;
     r->content_encoding = NULL;
     r->content_languages = NULL;
     apr_table_clear(r->headers_out);
     apr_table_setn(r->headers_out, "Cache-Control", "no-store");
     apr_table_setn(r->headers_out, "X-Content-Type-Options", "nosniff");
+}
+
+static void set_headers(request_rec *r, const ac_page_t *page)
+{
+    reset_headers(r, page->status);
     apr_table_setn(r->headers_out, "Content-Security-Policy",
                    "default-src 'none'; style-src 'unsafe-inline'");
     ap_set_content_type(r, "text/html; charset=utf-8");
+}
+
+static void say_retry(request_rec *r, int seconds)
+{
+    apr_table_setn(r->err_headers_out, "Retry-After", apr_itoa(r->pool, seconds));
+}
+
+/* A client that left meanwhile is the connection's business. */
+static void pass(request_rec *r, apr_bucket_brigade *bb)
+{
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(r->connection->bucket_alloc));
+    (void)ap_pass_brigade(r->output_filters, bb);
+}
+
+void ac_page_send_offline(request_rec *r, apr_file_t *page, apr_off_t size,
+                          int retry_after)
+{
+    apr_bucket_brigade *bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+
+    apr_table_setn(r->notes, "appcore-substatus", "503");
+    say_retry(r, retry_after);
+    reset_headers(r, HTTP_SERVICE_UNAVAILABLE);
+    ap_set_content_type(r, "text/html");
+    ap_set_content_length(r, page ? size : 0);
+    if (page && size > 0) {
+        apr_brigade_insert_file(bb, page, 0, size, r->pool);
+    }
+    pass(r, bb);
 }
 
 int ac_page_send(request_rec *r, const ac_page_t *page)
@@ -44,8 +77,7 @@ int ac_page_send(request_rec *r, const ac_page_t *page)
                    page->substatus ? ac_page_number(page, r->pool)
                                    : apr_itoa(r->pool, page->status));
     if (page->status == HTTP_SERVICE_UNAVAILABLE && page->retry_after > 0) {
-        apr_table_setn(r->err_headers_out, "Retry-After",
-                       apr_itoa(r->pool, page->retry_after));
+        say_retry(r, page->retry_after);
     }
     if (error_document_wanted(r, page)) {
         return page->status;
@@ -56,8 +88,6 @@ int ac_page_send(request_rec *r, const ac_page_t *page)
     ap_set_content_length(r, (apr_off_t)len);
     bb = apr_brigade_create(r->pool, alloc);
     APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_pool_create(text, len, r->pool, alloc));
-    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(alloc));
-    /* A client that left meanwhile is the connection's business. */
-    (void)ap_pass_brigade(r->output_filters, bb);
+    pass(r, bb);
     return OK;
 }

@@ -84,6 +84,7 @@ int ac_policy_hope(const ac_board_app_t *app, apr_time_t now)
         return now >= app->retry_at;
     case AC_APP_STOPPING:
     case AC_APP_REMOVED:
+    case AC_APP_OFFLINE:
         return 0;
     default:
         return 1;

@@ -84,6 +84,9 @@ static int pause_step(ac_serve_t *s)
 /* Why an app without hope is not served. */
 static int hopeless(ac_serve_t *s)
 {
+    if (s->app.state == AC_APP_OFFLINE) {
+        return ac_error_offline(s->task.r, s->mount);
+    }
     if (s->app.state == AC_APP_STOPPING || s->app.state == AC_APP_REMOVED) {
         return ac_error_unavailable(s->task.r, s->mount, 0, "it is being stopped");
     }
@@ -96,6 +99,9 @@ static int await_step(ac_serve_t *s)
     if (s->index < 0) {
         /* Configured a moment ago, and the manager is about to read it. */
         return wait_for_app(s, NAP_UNKNOWN);
+    }
+    if (s->app.facts.unwatched) {
+        ac_child_ask(s->mount);
     }
     if (s->app.state == AC_APP_RUNNING && s->app.n_ready > 0) {
         return go_to(s, AC_SERVE_OBTAIN);

@@ -85,6 +85,7 @@ const char *ac_app_state_name(ac_app_state_e state)
         [AC_APP_REFUSED] = "refused",
         [AC_APP_STOPPING] = "stopping",
         [AC_APP_REMOVED] = "removed",
+        [AC_APP_OFFLINE] = "offline",
     };
 
     return (unsigned)state < sizeof(names) / sizeof(names[0]) ? names[state] : "unknown";

@@ -46,7 +46,8 @@ typedef enum ac_app_state_e {
     AC_APP_BROKEN,                  /* breaker open: 503 at once until retry_at */
     AC_APP_REFUSED,                 /* misconfigured: error page until it changes */
     AC_APP_STOPPING,                /* being stopped; 503 */
-    AC_APP_REMOVED                  /* no longer configured; index may be reused */
+    AC_APP_REMOVED,                 /* no longer configured; index may be reused */
+    AC_APP_OFFLINE                  /* its folder has an app_offline.htm: 503 */
 } ac_app_state_e;
 
 const char *ac_app_state_name(ac_app_state_e state);
@@ -57,7 +58,7 @@ typedef struct ac_board_facts_t {
     uint8_t detailed_errors;        /* resolved: 0 or 1 */
     uint8_t disable_error_page;
     uint8_t withhold_user;          /* AppCoreForwardWindowsAuthToken Off */
-    uint8_t reserved;
+    uint8_t unwatched;              /* requests have to ask whether its folder changed */
     int64_t request_time;           /* µs */
     int64_t max_content_length;     /* -1: none */
     uint32_t uid;                   /* the app's user: owner check of static files */

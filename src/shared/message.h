@@ -45,7 +45,8 @@ typedef enum ac_message_e {
     AC_MSG_LINK,            /* + a new link to the other of manager and relay */
 
     /* manager -> keeper, each answered below with the same tag */
-    AC_MSG_LOOK,            /* u64 tag, u64 app id, bytes look request */
+    AC_MSG_LOOK,            /* u64 tag, u64 app id, bytes look request; + inotify
+                               instance that gets the folder's watches, or none */
     AC_MSG_LISTEN,          /* u64 tag, u64 app id, u32 slot, u32 gen, u32 reach (FD or
                                PATH), u64 tag whose listener is inherited or 0 */
     AC_MSG_SPAWN,           /* u64 tag, u64 app id, u32 slot, u32 gen, u32 reach,

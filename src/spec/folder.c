@@ -25,6 +25,7 @@ typedef struct walk_t {
     const char *rest;
     int links;
     const ac_folder_t *folder;
+    ac_watcher_t *watcher;      /* or NULL */
     ac_result_t *res;
 } walk_t;
 
@@ -72,6 +73,13 @@ static int follow(walk_t *walk, int link_fd)
     return *target != '/' || restart_at_root(walk);
 }
 
+static void watch(const walk_t *walk, int fd, ac_watched_e what)
+{
+    if (walk->watcher) {
+        ac_watcher_add(walk->watcher, fd, what);
+    }
+}
+
 /* Enters `name`, or puts what it links to in front of the rest. */
 static int step(walk_t *walk, const char *name)
 {
@@ -81,8 +89,10 @@ static int step(walk_t *walk, const char *name)
 
     if (fd < 0 || fstat(fd, &st) < 0) {
         fail_errno(walk, name);
+        watch(walk, walk->fd, AC_WATCHED_PARENT);
         goto cleanup;
     }
+    watch(walk, fd, AC_WATCHED_WAY);
     if (!is_trusted(&st, walk->folder->uid)) {
         ac_result_set(walk->res, APR_EACCES, AC_STAGE_LOOK, AC_FAULT_IDENTITY,
                       "\"%s\" on the way to %s belongs to uid %u, but must belong to "
@@ -144,10 +154,11 @@ static apr_status_t close_folder(void *data)
     return APR_SUCCESS;
 }
 
-ac_folder_t *ac_folder_open(const char *path, uid_t uid, ac_result_t *res, apr_pool_t *p)
+ac_folder_t *ac_folder_open_watched(const char *path, uid_t uid, ac_watcher_t *watcher,
+                                    ac_result_t *res, apr_pool_t *p)
 {
     ac_folder_t *folder = apr_pcalloc(p, sizeof(*folder));
-    walk_t walk = { .fd = -1, .folder = folder, .res = res };
+    walk_t walk = { .fd = -1, .folder = folder, .watcher = watcher, .res = res };
 
     folder->fd = -1;
     folder->path = path;
@@ -162,6 +173,11 @@ ac_folder_t *ac_folder_open(const char *path, uid_t uid, ac_result_t *res, apr_p
     close_fd(&walk.fd);
     apr_pool_cleanup_register(p, folder, close_folder, apr_pool_cleanup_null);
     return folder->fd >= 0 ? folder : NULL;
+}
+
+ac_folder_t *ac_folder_open(const char *path, uid_t uid, ac_result_t *res, apr_pool_t *p)
+{
+    return ac_folder_open_watched(path, uid, NULL, res, p);
 }
 
 int ac_folder_open_file(const ac_folder_t *folder, const char *name)
@@ -305,6 +321,27 @@ const char *ac_folder_spelling(const ac_folder_t *folder, const char *name)
     each_entry(folder, match_spelling, &match);
     return match.found == 1 && ac_folder_has_file(folder, match.name) ? match.name
                                                                       : NULL;
+}
+
+static int match_file(const ac_folder_t *folder, const char *name, void *baton)
+{
+    match_t *match = baton;
+
+    if (!strcasecmp(name, match->wanted) && ac_folder_has_file(folder, name)) {
+        match->name = apr_pstrdup(folder->p, name);
+    }
+    return !match->name;
+}
+
+const char *ac_folder_any_spelling(const ac_folder_t *folder, const char *name)
+{
+    match_t match = { .wanted = name };
+
+    if (ac_folder_has_file(folder, name)) {
+        return name;
+    }
+    each_entry(folder, match_file, &match);
+    return match.name;
 }
 
 typedef struct listing_t {

@@ -16,6 +16,7 @@
 #include <apr_pools.h>
 #include <apr_tables.h>
 #include "base/result.h"
+#include "spec/watcher.h"
 
 #define AC_FOLDER_ENTRIES_MAX 20000
 
@@ -28,6 +29,9 @@ typedef struct ac_folder_t {
 
 /* NULL with *res set when it does not exist or may not be trusted. */
 ac_folder_t *ac_folder_open(const char *path, uid_t uid, ac_result_t *res, apr_pool_t *p);
+/* The same, and the way there is watched. */
+ac_folder_t *ac_folder_open_watched(const char *path, uid_t uid, ac_watcher_t *watcher,
+                                    ac_result_t *res, apr_pool_t *p);
 
 /* The whole file, NUL-terminated, its length in *plen. NULL with *res untouched:
  * there is none; NULL with a fault in *res: it may not or cannot be read. */
@@ -45,6 +49,9 @@ int ac_folder_has_program(const ac_folder_t *folder, const char *name);
 /* name as the folder really spells it, for names that come from Windows: itself
  * if it exists, else the only top-level one that differs in case alone; NULL. */
 const char *ac_folder_spelling(const ac_folder_t *folder, const char *name);
+
+/* The regular file of that name, or one whose name differs in case alone; NULL. */
+const char *ac_folder_any_spelling(const ac_folder_t *folder, const char *name);
 
 /* Names of regular files directly in the folder that end in `suffix`, without
  * it, sorted; at most max. */

@@ -65,6 +65,7 @@ void ac_launch_put(ac_wire_writer_t *w, const ac_launch_t *launch)
     ac_wire_put_u32(w, launch->gid);
     ac_wire_put_str(w, launch->user);
     ac_wire_put_str(w, launch->home);
+    ac_survey_put(w, &launch->survey);
 }
 
 static int within(const ac_num_t *num, apr_int64_t min, apr_int64_t max)
@@ -146,7 +147,8 @@ static int is_sound(const ac_launch_t *launch)
                || (launch->port >= AC_PORT_MIN && launch->port <= AC_PORT_MAX))
            && launch->max_content_length >= -1
            && overlay_in_range(launch->overlay) && overlay_is_modest(launch->overlay)
-           && (launch->result.fault != AC_FAULT_NONE || is_launchable(launch));
+           && (launch->result.fault != AC_FAULT_NONE || launch->survey.is_offline
+               || is_launchable(launch));
 }
 
 ac_launch_t *ac_launch_get(ac_wire_reader_t *r, apr_pool_t *p)
@@ -172,6 +174,7 @@ ac_launch_t *ac_launch_get(ac_wire_reader_t *r, apr_pool_t *p)
     launch->gid = ac_wire_get_u32(r);
     launch->user = ac_wire_get_str(r, p);
     launch->home = ac_wire_get_str(r, p);
+    ac_survey_get(r, &launch->survey, p);
     if (r->status == APR_SUCCESS && !is_sound(launch)) {
         r->status = APR_EINVAL;
     }

@@ -19,13 +19,14 @@
 #include "base/wire.h"
 #include "spec/settings.h"
 #include "spec/spec.h"
+#include "spec/survey.h"
 
 #define AC_LAUNCH_ARGS_MAX 256
 #define AC_LAUNCH_ENV_MAX 512
 #define AC_LAUNCH_HANDLER_MAX 64
 #define AC_LAUNCH_NOTICES_MAX 32
 #define AC_LAUNCH_LINE_MAX 32767         /* of a command line, as on Windows */
-#define AC_LAUNCH_WIRE_MAX (1024 * 1024)
+#define AC_LAUNCH_WIRE_MAX (1024 * 1024 + AC_OFFLINE_MAX)
 #define AC_PORT_MIN 1025                /* of an explicit PORT, as ANCM has it */
 #define AC_PORT_MAX 48000
 
@@ -71,6 +72,7 @@ typedef struct ac_launch_t {
     uint32_t gid;
     const char *user;
     const char *home;           /* a writable home of the user, or NULL */
+    ac_survey_t survey;         /* also with a fault; argv is empty when offline */
 } ac_launch_t;
 
 void ac_launch_put(ac_wire_writer_t *w, const ac_launch_t *launch);

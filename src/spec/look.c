@@ -300,30 +300,53 @@ static ac_launch_t *make_launch(const ac_look_request_t *req, apr_pool_t *p)
     return launch;
 }
 
-ac_launch_t *ac_look_as(const ac_look_request_t *req, uid_t uid, apr_pool_t *p)
+static void take_steps(ac_look_t *look)
 {
-    ac_look_t look = { .p = p, .req = req };
     apr_size_t i;
 
-    look.launch = make_launch(req, p);
-    look.hints = apr_array_make(p, 2, sizeof(const char *));
-    look.folder = ac_folder_open(req->folder, uid, &look.launch->result, p);
-    if (look.folder) {
-        ac_look_refresh(&look);
-        for (i = 0; i < sizeof(steps) / sizeof(steps[0]); ++i) {
-            if (steps[i](&look)) {
-                break;
-            }
-        }
-        if (i == sizeof(steps) / sizeof(steps[0])) {
-            no_match(&look);
+    ac_look_refresh(look);
+    for (i = 0; i < sizeof(steps) / sizeof(steps[0]); ++i) {
+        if (steps[i](look)) {
+            return;
         }
     }
+    no_match(look);
+}
+
+static ac_launch_t *look_with(const ac_look_request_t *req, uid_t uid, int inotify,
+                              apr_pool_t *p)
+{
+    ac_look_t look = { .p = p, .req = req };
+    ac_launch_t *launch = make_launch(req, p);
+    ac_watcher_t watcher;
+
+    look.launch = launch;
+    look.hints = apr_array_make(p, 2, sizeof(const char *));
+    ac_watcher_init(&watcher, inotify, p);
+    look.folder = ac_folder_open_watched(req->folder, uid, &watcher, &launch->result, p);
+    if (look.folder) {
+        ac_survey_take(&launch->survey, look.folder, &watcher);
+    }
+    if (look.folder && !launch->survey.is_offline) {
+        take_steps(&look);
+    }
+    launch->survey.watched = watcher.watched;
+    launch->survey.blind = watcher.blind;
     tidy(&look);
-    return look.launch;
+    return launch;
+}
+
+ac_launch_t *ac_look_as(const ac_look_request_t *req, uid_t uid, apr_pool_t *p)
+{
+    return look_with(req, uid, -1, p);
 }
 
 ac_launch_t *ac_look(const ac_look_request_t *req, apr_pool_t *p)
 {
-    return ac_look_as(req, geteuid(), p);
+    return look_with(req, geteuid(), -1, p);
+}
+
+ac_launch_t *ac_look_watched(const ac_look_request_t *req, int inotify, apr_pool_t *p)
+{
+    return look_with(req, geteuid(), inotify, p);
 }

@@ -31,5 +31,7 @@ ac_look_request_t *ac_look_request_get(ac_wire_reader_t *r, apr_pool_t *p);
 
 /* Never NULL; on a fault result says what was looked for and what is wrong. */
 ac_launch_t *ac_look(const ac_look_request_t *req, apr_pool_t *p);
+/* The same; the folder's watches are added to an inotify descriptor. */
+ac_launch_t *ac_look_watched(const ac_look_request_t *req, int inotify, apr_pool_t *p);
 
 #endif
