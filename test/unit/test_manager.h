@@ -18,5 +18,6 @@ TCase *reload_case(void);
 TCase *parts_case(void);
 TCase *loop_case(void);
 TCase *live_case(void);
+TCase *folder_case(void);
 
 #endif

@@ -218,6 +218,9 @@ START_TEST(test_next_manager_finds_a_running_app)
     configure_app();
     adopt(&spawn, AC_PROCESS_RUNNING, fd);
     begin();
+    /* The watches on its folder ended with the first manager. */
+    expect(&asked, AC_MSG_LOOK);
+    answer_look(&asked, launch_default(AC_REACH_FD));
     expect_silence(100);
     after = wait_state(AC_APP_RUNNING);
     ck_assert_uint_eq(after.slots[0], before.slots[0]);
@@ -255,7 +258,7 @@ static void accept_until_running(int fd)
 
 START_TEST(test_next_manager_goes_on_probing)
 {
-    asked_t spawn;
+    asked_t spawn, asked;
     int fd;
 
     configure_app();
@@ -269,6 +272,8 @@ START_TEST(test_next_manager_goes_on_probing)
     configure_app();
     begin();
     child_hello();
+    expect(&asked, AC_MSG_LOOK);
+    answer_look(&asked, launch_default(AC_REACH_FD));
     expect_silence(50);
     wait_state(AC_APP_STARTING);
     accept_until_running(fd);

@@ -340,8 +340,12 @@ START_TEST(test_adopt_drain_and_term)
     ck_assert_ptr_nonnull(ac_sup_adopt(sup, APP, &drain));
     ck_assert_ptr_nonnull(ac_sup_adopt(sup, APP, &term));
     ac_sup_config_end(sup);
+    forget_done();
+    pass(AC_SUP_DRAIN_STEP);
+    ck_done("count:9");
+    ac_sup_drained(proc(9));
     pass(SECOND);
-    ck_done("signal9g:8 signal15:9");
+    ck_done("signal15:9 signal9g:8");
     exited(8);
     exited(9);
     ck_done("forget:8 free:8 forget:9 free:9 remove");

@@ -29,6 +29,7 @@ TCase *look_dotnet_case(void);
 TCase *look_files_case(void);
 TCase *folder_case(void);
 TCase *companion_case(void);
+TCase *survey_case(void);
 
 /* Settings by hand. */
 static inline void add_var(ac_settings_t *set, ac_origin_e origin, const char *name,
