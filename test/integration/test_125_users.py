@@ -2,7 +2,8 @@
 # Part of mod_appcore; see LICENSE.
 """Users that httpd authenticated, in ASP.NET Core apps written for IIS with Windows
 authentication: the scheme Windows, partly anonymous apps, challenges, roles, client
-certificates. Kerberos has a KDC of its own, and nobody becomes a user unverified."""
+certificates. Kerberos has a KDC of its own, OpenID Connect a provider, and nobody
+becomes a user unverified."""
 
 import base64
 import glob
@@ -17,6 +18,7 @@ import client
 import dotnet
 import env as environment
 import kdc
+import openid
 import tls
 
 COMPANIONS = os.path.join(os.path.dirname(environment.MODULE), "appcore")
@@ -26,6 +28,11 @@ HAS_GSSAPI = kdc.available() and os.path.exists(
     os.path.join(environment.MODULE_DIR, "mod_auth_gssapi.so"))
 KERBEROS = pytest.mark.skipif(not HAS_GSSAPI, reason="needs krb5-kdc, krb5-user and "
                               "mod_auth_gssapi")
+HAS_NTLM = HAS_GSSAPI and glob.glob("/usr/lib/*/gssntlmssp/gssntlmssp.so")
+NTLM = pytest.mark.skipif(not HAS_NTLM, reason="needs gss-ntlmssp")
+OPENID = pytest.mark.skipif(not os.path.exists(
+    os.path.join(environment.MODULE_DIR, "mod_auth_openidc.so")),
+    reason="needs mod_auth_openidc")
 SPOOFED = {"MS-ASPNETCORE-USER": "root", "MS_ASPNETCORE_USER": "root",
            "ms-aspnetcore-authtype": "Basic", "MS-ASPNETCORE-ROLES": "staff",
            "MS-ASPNETCORE-WINAUTHTOKEN": "1f", "X-Forwarded-User": "root",
@@ -91,13 +98,27 @@ def sections(env, keytab):
                    "Require not user bob\n</RequireAll>") \
         + location("/app/digest", "Digest", "AuthDigestProvider file\nAuthUserFile "
                    f"{env.path('files', 'digests')}\nRequire all granted")
-    for name in ("slim", "none", "off", "web", "tcp", "any"):
-        text += location(f"/{name}/basic", "None" if name == "none" else "Basic",
-                         open_to_all)
+    for name in ("slim", "none", "off/basic", "web/basic", "tcp/basic", "any/basic"):
+        text += location(f"/{name}", "Basic", open_to_all)
+    text += location("/none", "None")
     if keytab:
-        text += location("/app/gss", "GSSAPI", f"GssapiCredStore keytab:{keytab}\n"
-                         "Require all granted")
+        store = f"GssapiCredStore keytab:{keytab}\nRequire all granted\n"
+        text += location("/app/gss", "GSSAPI", store) \
+            + location("/app/session", "GSSAPI", store + "GssapiUseSessions On\n"
+                       "Session On\nSessionCookieName kerberos path=/")
+    if HAS_NTLM:
+        text += location("/app/ntlm", "GSSAPI", "GssapiAllowedMech ntlmssp\n"
+                         "GssapiConnectionBound On\nRequire all granted")
     return text
+
+
+def openid_sections(env):
+    if not env.provider:
+        return ""
+    callback = "/app/openid/callback"
+    return env.provider.directives(f"http://localhost:{env.port}{callback}") \
+        + location("/app/openid", "openid-connect") \
+        + location(callback, "openid-connect", "Require valid-user")
 
 
 APPS = {
@@ -161,6 +182,7 @@ def make_realm(env):
         raise
     env.variables = {name: realm.environment[name]
                      for name in ("KRB5_CONFIG", "KRB5RCACHENAME")}
+    env.variables["NTLM_USER_FILE"] = env.write("files", "ntlm", text="TEST:erin:pass\n")
     return realm, keytab
 
 
@@ -175,7 +197,8 @@ def httpd(env):
         published = dotnet.program(f.read(), "users")
     env.modules += ["auth_basic", "auth_digest", "authn_core", "authn_file",
                     "authz_user", "authz_groupfile", "ssl", "socache_shmcb", "setenvif"]
-    env.modules += ["auth_gssapi"] if HAS_GSSAPI else []
+    env.modules += ["session", "session_cookie", "auth_gssapi"] if HAS_GSSAPI else []
+    env.modules += ["auth_openidc"] if not OPENID.args[0] else []
     env.always_allowed = ["AH01617", "AH01618", "AH01782", "AH01790", "AH01792",
                           "AH01794", "AH01631", "AH02261", "AH02263", "AH01757"]
     write_users(env)
@@ -183,14 +206,16 @@ def httpd(env):
     env.ca.issue("server", "/CN=localhost")
     env.ca.issue("alice", "/CN=alice")
     env.realm, keytab = make_realm(env) if HAS_GSSAPI else (None, None)
+    env.provider = openid.Provider() if "auth_openidc" in env.modules else None
     apps, mounts = configure(env, published, keytab)
     try:
-        env.start(f"{apps}<VirtualHost *:{env.port}>\n{mounts}\n</VirtualHost>\n"
-                  + TLS.format(env=env, mounts=mounts))
+        env.start(f"{apps}<VirtualHost *:{env.port}>\n{mounts}\n{openid_sections(env)}"
+                  "</VirtualHost>\n" + TLS.format(env=env, mounts=mounts))
         yield env
     finally:
-        if env.realm:
-            env.realm.stop()
+        for other in (env.realm, env.provider):
+            if other:
+                other.stop()
 
 
 def who(httpd, path, headers=None, **options):
@@ -348,6 +373,57 @@ def test_kerberos_where_not_required(httpd):
     token = base64.b64encode(b"`\x1cno ticket of anybody").decode()
     answer = httpd.get("/app/gss/who", headers={"Authorization": f"Negotiate {token}"})
     assert answer.status == 401
+
+
+@KERBEROS
+def test_session_where_not_required(httpd, tmp_path):
+    jar = tmp_path / "jar"
+    curl(httpd, "/app/session/who", "--negotiate", "-u", ":", "-c", jar)
+    assert "kerberos" in jar.read_text()
+    answer = curl(httpd, "/app/session/who", "-b", jar)
+    assert answer.status == 200 and answer.json()["name"] == "carol@" + kdc.REALM
+    for cookie in ("kerberos=MagBearerToken=" + 200 * "A", "kerberos=", "other=1"):
+        answer = httpd.get("/app/session/who", headers={"Cookie": cookie})
+        assert answer.status == 200 and not answer.json()["known"]
+        assert not answer.header("WWW-Authenticate")
+
+
+@NTLM
+def test_exchange_of_several_legs(httpd, monkeypatch):
+    """Negotiate with NTLM takes three messages on one connection."""
+    monkeypatch.setitem(httpd.realm.environment, "KRB5CCNAME", "FILE:/nonexistent")
+    monkeypatch.setitem(httpd.realm.environment, "NTLM_USER_FILE",
+                        httpd.path("files", "ntlm"))
+    answer = curl(httpd, "/app/ntlm/restricted", "--negotiate", "-u", ":")
+    assert answer.status == 200, answer
+    assert answer.json()["name"].endswith("erin")
+    wrong = httpd.write("files", "wrong", text="TEST:erin:wrong\n")
+    monkeypatch.setitem(httpd.realm.environment, "NTLM_USER_FILE", wrong)
+    answer = curl(httpd, "/app/ntlm/who", "--negotiate", "-u", ":")
+    assert answer.status == 401
+
+
+@OPENID
+def test_openid_connect(httpd, tmp_path):
+    """The app's challenge is httpd's redirect, and the session that comes of it counts
+    where no user is required."""
+    jar = tmp_path / "jar"
+    host = f"localhost:{httpd.port}"
+    answer = httpd.get("/app/openid/restricted", headers={"Accept": "text/html"},
+                       host=host)
+    assert answer.status == 302 and not answer.text.startswith("{")
+    assert answer.header("Location").startswith(httpd.provider.server.issuer)
+    assert not answer.header("AppCore-Challenge")
+    answer = curl(httpd, "/app/openid/restricted", "-L", "-b", jar, "-c", jar)
+    assert answer.status == 200, answer
+    assert answer.json() == {"known": True, "name": "dora", "type": "openid-connect",
+                             "roles": ["staff", "night shift"], "staff": True}
+    assert curl(httpd, "/app/openid/who", "-b", jar).json()["name"] == "dora"
+    assert not who(httpd, "/app/openid/who")["known"]
+    answer = httpd.get("/app/openid/who", host=host, headers={
+        "Cookie": "mod_auth_openidc_session=forged", "Authorization": "Bearer x"})
+    assert answer.status == 200 and not answer.json()["known"]
+    assert not answer.header("Location")
 
 
 def test_apps_of_other_kinds(httpd):
