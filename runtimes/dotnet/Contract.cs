@@ -30,6 +30,7 @@ internal static class Contract
     internal static string? Token { get; private set; }
     internal static string Path { get; private set; } = "/";
     internal static bool WebSockets { get; private set; }
+    internal static bool IsLogged { get; private set; }
 
     internal static string Address => $"http://127.0.0.1:{Port}";
 
@@ -49,6 +50,7 @@ internal static class Contract
         Token = Get(PairingToken);
         Path = Get("ASPNETCORE_APPL_PATH") ?? "/";
         WebSockets = Get("ASPNETCORE_IIS_WEBSOCKETS_SUPPORTED") != "false";
+        IsLogged = Get("APPCORE_LOG") == "errorlog";
         s_notify = Get("NOTIFY_SOCKET");
         foreach (var name in new[] { "LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET" })
         {

@@ -45,6 +45,10 @@ internal static class Hosting
         // The outermost filter, and the transport that is asked first.
         services.Insert(0, ServiceDescriptor.Singleton<IStartupFilter, Filter>());
         services.AddSingleton<IConnectionListenerFactory, Transport>();
+        if (Contract.IsLogged)
+        {
+            Logs.Shape(services);
+        }
         if (!services.Any(d => IsStock(d.ImplementationInstance)))
         {
             services.AddAuthenticationCore();

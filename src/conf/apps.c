@@ -336,6 +336,18 @@ static uint32_t log_index(ac_config_pass_t *pass, server_rec *s)
     return (uint32_t)i;
 }
 
+/* An app that says no levels is not silenced by httpd's own default, warn: its
+ * lines are left out only where LogLevel names this module. */
+static void set_levels(ac_spec_t *spec, const server_rec *s)
+{
+    const signed char *modules = s->log.module_levels;
+    int level = ap_get_server_module_loglevel(s, APLOG_MODULE_INDEX);
+    int is_named = modules && modules[APLOG_MODULE_INDEX] >= 0;
+
+    spec->log_level = (uint32_t)level;
+    spec->plain_level = (uint32_t)(is_named || level > APLOG_INFO ? level : APLOG_INFO);
+}
+
 static ac_config_known_t *make_app(ac_config_pass_t *pass, server_rec *s,
                                    const ac_config_mount_t *mount, ac_config_app_t *app,
                                    const char *folder)
@@ -352,6 +364,7 @@ static ac_config_known_t *make_app(ac_config_pass_t *pass, server_rec *s,
     spec->scheme = ac_config_scheme(pass, s);
     spec->port = ac_config_port(s);
     spec->log_index = log_index(pass, s);
+    set_levels(spec, s);
     spec->default_user = conf->default_user ? conf->default_user
                                             : pass->table->globals.server_user;
     spec->state_dir = pass->table->globals.state_dir;

@@ -51,6 +51,8 @@ static void copy_app(ac_keeper_app_t *app, const ac_spec_t *spec, apr_pool_t *p)
     app->default_user = apr_pstrdup(p, spec->default_user);
     app->state_dir = apr_pstrdup(p, spec->state_dir);
     app->log_index = spec->log_index;
+    app->log_level = spec->log_level;
+    app->plain_level = spec->plain_level;
     app->umask = (int)spec->set->umask.v;
     copy_limits(app, spec->set);
 }

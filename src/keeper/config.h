@@ -31,6 +31,8 @@ typedef struct ac_keeper_app_t {
     const char *default_user;
     const char *state_dir;
     uint32_t log_index;
+    uint32_t log_level;
+    uint32_t plain_level;
     int umask;                  /* -1: as inherited */
     ac_keeper_limit_t limits[AC_KEEPER_LIMITS];
 } ac_keeper_app_t;

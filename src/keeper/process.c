@@ -167,7 +167,20 @@ static void send_stream(ac_keeper_t *k, const ac_kproc_t *proc, int with_pipes)
     }
 }
 
-/* The app's error log may have another index after a reload. */
+/* Whether what the configuration says of the error log is news. */
+static int set_log(ac_log_target_t *log, const ac_keeper_app_t *app)
+{
+    if (log->log_index == app->log_index && log->log_level == app->log_level
+        && log->plain_level == app->plain_level) {
+        return 0;
+    }
+    log->log_index = app->log_index;
+    log->log_level = app->log_level;
+    log->plain_level = app->plain_level;
+    return 1;
+}
+
+/* The app's error log may have another index or level after a reload. */
 void ac_kproc_retarget(ac_keeper_t *k)
 {
     ac_kproc_t *proc;
@@ -175,8 +188,7 @@ void ac_kproc_retarget(ac_keeper_t *k)
     for (proc = k->procs; proc; proc = proc->next) {
         const ac_keeper_app_t *app = ac_keeper_config_find(k->config, proc->is.app_id);
 
-        if (app && app->log_index != proc->log.log_index) {
-            proc->log.log_index = app->log_index;
+        if (app && set_log(&proc->log, app)) {
             send_stream(k, proc, 0);
         }
     }
@@ -292,7 +304,7 @@ static void describe(ac_kproc_t *proc, const ac_spawn_request_t *req,
     proc->is.started = ac_clock_now();
     proc->is.state = AC_PROCESS_STARTING;
     proc->log = req->log;
-    proc->log.log_index = app->log_index;
+    set_log(&proc->log, app);
     proc->log.app = apr_pstrdup(proc->p, app->name);
     proc->log.file = apr_pstrdup(proc->p, req->log.file);
     proc->shutdown_limit = apr_time_from_sec(req->shutdown_limit);

@@ -87,7 +87,7 @@ void ac_keeper_log(ac_keeper_t *k, ac_level_e level, const ac_kproc_t *proc,
     const char *text;
     va_list ap;
 
-    if (k->config && level > k->config->log_level) {
+    if (k->config && level > (proc ? proc->log.log_level : k->config->log_level)) {
         return;
     }
     va_start(ap, fmt);

@@ -86,6 +86,7 @@ static void home_renew(ac_home_t *home, const ac_spec_t *spec, int same)
 {
     home->spec = spec;
     home->log_index = spec->log_index;
+    home->log_level = spec->log_level;
     home_name(home, spec->name);
     if (!same) {
         ac_look_drop(home);

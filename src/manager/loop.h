@@ -47,6 +47,7 @@ struct ac_home_t {
     const ac_spec_t *spec;      /* in m->config; NULL once it is not configured */
     char *name;                 /* lives as long as the app */
     uint32_t log_index;
+    uint32_t log_level;
     int index;                  /* in the board, -1 if that is full */
     apr_pool_t *p;              /* holds launch and set; NULL when there are none */
     ac_launch_t *launch;

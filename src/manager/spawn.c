@@ -185,6 +185,8 @@ static void choose_log(ac_log_target_t *target, const ac_home_t *home, apr_pool_
     memset(target, 0, sizeof(*target));
     target->app = home->name;
     target->log_index = home->log_index;
+    target->log_level = home->log_level;
+    target->plain_level = home->spec->plain_level;
     target->max_size = (uint64_t)set->stdout_log_max_size.v;
     target->keep = (uint32_t)set->stdout_log_keep.v;
     if ((set->stdout_log_enabled.v == AC_OFF
@@ -276,10 +278,11 @@ static void put_spawn(ac_wire_writer_t *w, ac_run_t *run)
     ac_instance_t inst;
     const char **env, **argv;
 
+    choose_log(&target, home, p);
     describe(&inst, run);
+    inst.is_logged = target.mode == AC_LOG_ERRORLOG;
     env = ac_launch_env(home->spec, home->launch, &inst, run->m->inherited, p);
     argv = ac_launch_argv(home->launch, &inst, env, p);
-    choose_log(&target, home, p);
     remember(run, home->launch, &inst);
     ac_talk_begin(run->m, w, AC_MSG_SPAWN, proc->is.tag);
     ac_wire_put_u64(w, proc->app->id);

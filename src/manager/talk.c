@@ -61,10 +61,10 @@ static void send_line(ac_manager_t *m, const ac_home_t *home, ac_level_e level,
 }
 
 /* Notices are always written, as httpd does with its own. */
-static int is_logged(const ac_manager_t *m, ac_level_e level)
+static int is_logged(const ac_manager_t *m, const ac_home_t *home, ac_level_e level)
 {
     return level == AC_LEVEL_NOTICE || !m->table
-           || (uint32_t)level <= m->table->globals.log_level;
+           || (uint32_t)level <= (home ? home->log_level : m->table->globals.log_level);
 }
 
 void ac_talk_line(ac_manager_t *m, const ac_home_t *home, ac_level_e level,
@@ -73,7 +73,7 @@ void ac_talk_line(ac_manager_t *m, const ac_home_t *home, ac_level_e level,
     char text[LINE_MAX_LEN];
     va_list ap;
 
-    if (is_logged(m, level)) {
+    if (is_logged(m, home, level)) {
         va_start(ap, fmt);
         apr_vsnprintf(text, sizeof(text), fmt, ap);
         va_end(ap);
@@ -88,7 +88,7 @@ void ac_talk_run(const ac_run_t *run, ac_level_e level, const char *fmt, ...)
     int len;
     va_list ap;
 
-    if (is_logged(run->m, level)) {
+    if (is_logged(run->m, ac_home_of(proc->app), level)) {
         len = apr_snprintf(text, sizeof(text), "process %u (slot %u, generation %u) ",
                            run->pid, proc->is.slot, proc->is.generation);
         va_start(ap, fmt);

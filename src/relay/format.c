@@ -16,13 +16,16 @@ static const char months[12][4] = {
 };
 
 /* The escape of one byte in seq; its length, 1 for a byte that stays. */
-static apr_size_t escape_byte(char seq[4], unsigned char c)
+static apr_size_t escape_byte(char seq[4], unsigned char c, int is_json)
 {
     static const char hex[] = "0123456789abcdef";
     static const char named[] = "\bb\nn\rr\tt\vv\\\\";
     const char *at = c ? strchr(named, c) : NULL;
 
     seq[0] = (char)c;
+    if (is_json && c == '\\') {
+        return 1;
+    }
     if (at && (at - named) % 2 == 0) {
         seq[0] = '\\';
         seq[1] = at[1];
@@ -38,14 +41,15 @@ static apr_size_t escape_byte(char seq[4], unsigned char c)
     return 1;
 }
 
-apr_size_t ac_format_escape(char *buf, apr_size_t size, const char *text, apr_size_t len)
+static apr_size_t escape(char *buf, apr_size_t size, const char *text, apr_size_t len,
+                         int is_json)
 {
     apr_size_t n = 0;
     apr_size_t i;
 
     for (i = 0; i < len; ++i) {
         char seq[4];
-        apr_size_t k = escape_byte(seq, (unsigned char)text[i]);
+        apr_size_t k = escape_byte(seq, (unsigned char)text[i], is_json);
 
         if (k > size - n) {
             break;
@@ -54,6 +58,11 @@ apr_size_t ac_format_escape(char *buf, apr_size_t size, const char *text, apr_si
         n += k;
     }
     return n;
+}
+
+apr_size_t ac_format_escape(char *buf, apr_size_t size, const char *text, apr_size_t len)
+{
+    return escape(buf, size, text, len, 0);
 }
 
 static apr_size_t format_head(char *buf, apr_size_t size, const ac_line_head_t *head)
@@ -89,7 +98,8 @@ apr_size_t ac_format_line(char *buf, apr_size_t size, const ac_line_head_t *head
     if (line->ends && len && line->text[len - 1] == '\r') {
         --len;
     }
-    n += ac_format_escape(buf + n, room - n, line->text, len);
+    n += escape(buf + n, room - n, line->text, len, line->begins && line->ends && len
+                && line->text[0] == '{' && line->text[len - 1] == '}');
     if (!line->ends) {
         memcpy(buf + n, CUT_AFTER, sizeof(CUT_AFTER) - 1);
         n += sizeof(CUT_AFTER) - 1;

@@ -30,7 +30,8 @@ typedef struct ac_line_head_t {
 apr_size_t ac_format_escape(char *buf, apr_size_t size, const char *text, apr_size_t len);
 
 /* A whole line with newline; a carriage return at its end is left out, and a
- * piece of a long line is marked as such. Returns its length. */
+ * piece of a long line is marked as such. One that looks like a JSON object keeps
+ * its backslashes, or it would be none. Returns its length. */
 apr_size_t ac_format_line(char *buf, apr_size_t size, const ac_line_head_t *head,
                           const ac_line_t *line);
 

@@ -76,6 +76,11 @@ void ac_queue_push_note(ac_queue_t *queue, const char *line, apr_size_t len)
     }
 }
 
+apr_size_t ac_queue_size(const ac_queue_t *queue)
+{
+    return waiting(queue);
+}
+
 int ac_queue_empty(const ac_queue_t *queue)
 {
     return queue->pos == queue->len;

@@ -32,6 +32,8 @@ void ac_queue_push(ac_queue_t *queue, const char *line, apr_size_t len);
 int ac_queue_note_due(const ac_queue_t *queue);
 /* Takes the line that tells of queue->dropped drops. */
 void ac_queue_push_note(ac_queue_t *queue, const char *line, apr_size_t len);
+/* Bytes that wait, bookkeeping included. */
+apr_size_t ac_queue_size(const ac_queue_t *queue);
 int ac_queue_empty(const ac_queue_t *queue);
 /* Is the first line partly written? */
 int ac_queue_mid_line(const ac_queue_t *queue);

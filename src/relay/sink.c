@@ -261,8 +261,19 @@ void ac_sink_close(ac_sink_t *sink)
     sink->held = 0;
 }
 
-void ac_outlet_push(ac_outlet_t *outlet, const char *line, apr_size_t len)
+void ac_outlet_flush(ac_outlet_t *outlet)
 {
+    if (outlet->waiting && !outlet->sink->watch.events) {
+        ac_sink_pump(outlet->sink);
+    }
+}
+
+void ac_outlet_add(ac_outlet_t *outlet, const char *line, apr_size_t len)
+{
+    /* One write takes no more, and the queue has a bound. */
+    if (ac_queue_size(&outlet->queue) + len > chunk_size(outlet->sink)) {
+        ac_outlet_flush(outlet);
+    }
     if (ac_queue_note_due(&outlet->queue)) {
         push_note(outlet);
     }
@@ -270,9 +281,12 @@ void ac_outlet_push(ac_outlet_t *outlet, const char *line, apr_size_t len)
     if (!outlet->waiting && !ac_queue_empty(&outlet->queue)) {
         append(outlet->sink, outlet);
     }
-    if (!outlet->sink->watch.events) {
-        ac_sink_pump(outlet->sink);
-    }
+}
+
+void ac_outlet_push(ac_outlet_t *outlet, const char *line, apr_size_t len)
+{
+    ac_outlet_add(outlet, line, len);
+    ac_outlet_flush(outlet);
 }
 
 void ac_outlet_move(ac_outlet_t *outlet, ac_sink_t *sink)

@@ -65,6 +65,10 @@ void ac_sink_pump(ac_sink_t *sink);
 
 /* Queues a whole line (with newline) and writes what can be written. */
 void ac_outlet_push(ac_outlet_t *outlet, const char *line, apr_size_t len);
+/* The same of one line of several: they are written together, by ac_outlet_flush()
+ * at the latest. */
+void ac_outlet_add(ac_outlet_t *outlet, const char *line, apr_size_t len);
+void ac_outlet_flush(ac_outlet_t *outlet);
 /* To another sink, with all that waits. */
 void ac_outlet_move(ac_outlet_t *outlet, ac_sink_t *sink);
 /* Forgets what waits and leaves the sink. */

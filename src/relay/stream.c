@@ -20,12 +20,15 @@ typedef struct input_t {
     ac_stream_t *stream;
     ac_relay_watch_t watch;
     ac_lines_t lines;
+    ac_level_state_t level;
 } input_t;
 
 struct ac_stream_t {
     ac_streams_t *all;
     uint64_t tag;
     uint32_t log_index;
+    uint32_t log_level;
+    uint32_t plain_level;
     uint32_t mode;              /* ac_log_mode_e in force */
     char *app;
     char *file;
@@ -50,16 +53,20 @@ static ac_sink_t *error_log(const ac_stream_t *stream)
     return &ac_logs_find(stream->all->logs, stream->log_index)->sink;
 }
 
-static void push_log_line(ac_stream_t *stream, const ac_line_t *line)
+static void push_log_line(input_t *in, ac_line_t line)
 {
     static char buf[AC_FORMAT_MAX];
-    ac_line_head_t head = line_head(stream, AC_LEVEL_INFO);
+    ac_stream_t *stream = in->stream;
+    ac_line_head_t head;
 
+    ac_level_take(&in->level, &line);
+    head = line_head(stream, in->level.level);
     /* The empty end of a line that was cut exactly there says nothing. */
-    if (line->len || line->begins) {
-        apr_size_t len = ac_format_line(buf, sizeof(buf), &head, line);
+    if ((line.len || line.begins)
+        && head.level <= (in->level.said ? stream->log_level : stream->plain_level)) {
+        apr_size_t len = ac_format_line(buf, sizeof(buf), &head, &line);
 
-        ac_outlet_push(&stream->outlet, buf, len);
+        ac_outlet_add(&stream->outlet, buf, len);
     }
 }
 
@@ -72,15 +79,16 @@ static void push_raw_line(ac_stream_t *stream, const ac_line_t *line)
     if (line->ends) {
         buf[len++] = '\n';
     }
-    ac_outlet_push(&stream->outlet, buf, len);
+    ac_outlet_add(&stream->outlet, buf, len);
 }
 
 static void push_line(void *baton, const ac_line_t *line)
 {
-    ac_stream_t *stream = baton;
+    input_t *in = baton;
+    ac_stream_t *stream = in->stream;
 
     if (stream->mode == AC_LOG_ERRORLOG) {
-        push_log_line(stream, line);
+        push_log_line(in, *line);
     }
     else if (stream->mode != AC_LOG_NONE) {
         push_raw_line(stream, line);
@@ -115,7 +123,7 @@ static int ask_for_next(ac_sink_t *sink)
 static void to_error_log(ac_stream_t *stream)
 {
     ac_queue_t waiting = stream->outlet.queue;
-    ac_lines_t lines = { NULL, 0, 0 };
+    input_t raw = { .stream = stream };
     char buf[4096];
     apr_size_t n;
 
@@ -127,10 +135,11 @@ static void to_error_log(ac_stream_t *stream)
 
     /* What waited for a file is raw: it has to become lines of a log. */
     while ((n = ac_queue_peek(&waiting, buf, sizeof(buf))) > 0) {
-        ac_lines_feed(&lines, buf, n, push_line, stream);
+        ac_lines_feed(&raw.lines, buf, n, push_line, &raw);
         ac_queue_consume(&waiting, n);
     }
-    ac_lines_end(&lines, push_line, stream);
+    ac_lines_end(&raw.lines, push_line, &raw);
+    ac_outlet_flush(&stream->outlet);
     ac_queue_release(&waiting);
 }
 
@@ -231,7 +240,8 @@ void ac_streams_sweep(ac_streams_t *streams)
 
 static void input_end(input_t *in)
 {
-    ac_lines_end(&in->lines, push_line, in->stream);
+    ac_lines_end(&in->lines, push_line, in);
+    ac_outlet_flush(&in->stream->outlet);
     ac_relay_watch_close(in->stream->all->loop, &in->watch);
     if (inputs_ended(in->stream)) {
         ++in->stream->all->ending;
@@ -250,7 +260,9 @@ static int input_read(input_t *in)
     n = read(in->watch.fd, buf, sizeof(buf));
     if (n > 0) {
         ac_capture_add(&in->stream->capture, buf, (apr_size_t)n);
-        ac_lines_feed(&in->lines, buf, (apr_size_t)n, push_line, in->stream);
+        /* What the app wrote at once stays together in the log. */
+        ac_lines_feed(&in->lines, buf, (apr_size_t)n, push_line, in);
+        ac_outlet_flush(&in->stream->outlet);
         return 1;
     }
     if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
@@ -299,6 +311,8 @@ static ac_stream_t *stream_create(ac_streams_t *streams, const ac_log_target_t *
     stream->all = streams;
     stream->mode = target->mode;
     stream->log_index = target->log_index;
+    stream->log_level = target->log_level;
+    stream->plain_level = target->plain_level;
     stream->app = strdup(target->app ? target->app : "");
     stream->file = strdup(target->file ? target->file : "");
     ac_sink_init(&stream->own, streams->loop, ask_for_next, stream);
@@ -317,10 +331,12 @@ static ac_stream_t *find(ac_stream_t *list, uint64_t tag)
     return list;
 }
 
-/* After a reload the same app may have another error log. */
+/* After a reload the same app may have another error log, or level. */
 static void retarget(ac_stream_t *stream, const ac_log_target_t *target)
 {
     stream->log_index = target->log_index;
+    stream->log_level = target->log_level;
+    stream->plain_level = target->plain_level;
     if (!owns_sink(stream)) {
         ac_outlet_move(&stream->outlet, error_log(stream));
     }

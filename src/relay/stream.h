@@ -14,6 +14,7 @@
 
 #include <apr_pools.h>
 #include "relay/capture.h"
+#include "relay/level.h"
 #include "relay/lines.h"
 #include "relay/logs.h"
 #include "shared/message.h"

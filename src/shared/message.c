@@ -28,6 +28,8 @@ void ac_log_target_put(ac_wire_writer_t *w, const ac_log_target_t *target)
 {
     ac_wire_put_u32(w, target->mode);
     ac_wire_put_u32(w, target->log_index);
+    ac_wire_put_u32(w, target->log_level);
+    ac_wire_put_u32(w, target->plain_level);
     ac_wire_put_str(w, target->app);
     ac_wire_put_str(w, target->file);
     ac_wire_put_u64(w, target->max_size);
@@ -38,6 +40,8 @@ void ac_log_target_get(ac_wire_reader_t *r, ac_log_target_t *target, apr_pool_t 
 {
     target->mode = ac_wire_get_u32(r);
     target->log_index = ac_wire_get_u32(r);
+    target->log_level = ac_wire_get_u32(r);
+    target->plain_level = ac_wire_get_u32(r);
     target->app = ac_wire_get_str(r, p);
     target->file = ac_wire_get_str(r, p);
     target->max_size = ac_wire_get_u64(r);

@@ -89,6 +89,8 @@ typedef enum ac_message_e {
 typedef struct ac_log_target_t {
     uint32_t mode;              /* ac_log_mode_e */
     uint32_t log_index;         /* AC_LOG_ERRORLOG */
+    uint32_t log_level;         /* ac_level_e: lines above it are left out there */
+    uint32_t plain_level;       /* the same for lines that say no level */
     const char *app;            /* name for the line prefix */
     const char *file;           /* prefix or program */
     uint64_t max_size;

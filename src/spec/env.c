@@ -195,6 +195,10 @@ static void add_contract(process_t *proc)
 {
     add_reach(proc);
     ac_env_set(proc->env, "APPCORE_APP", proc->spec->name);
+    ac_env_unset(proc->env, "APPCORE_LOG");
+    if (proc->inst->is_logged) {
+        ac_env_set(proc->env, "APPCORE_LOG", "errorlog");
+    }
     set_number(proc, "APPCORE_PROCESS", proc->inst->slot);
     set_number(proc, "APPCORE_GENERATION", proc->inst->generation);
     if (proc->launch->kind == AC_KIND_DOTNET) {

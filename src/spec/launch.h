@@ -90,6 +90,7 @@ typedef struct ac_instance_t {
     const char *token;          /* pairing token, 36 characters; where the settings'
                                    environment has ASPNETCORE_TOKEN, that one */
     const char *notify_path;    /* NOTIFY_SOCKET */
+    int is_logged;              /* APPCORE_LOG: its output goes to httpd's error log */
     const char *prefix;         /* {path}: the spec's prefix, without a last slash */
 } ac_instance_t;
 

@@ -75,6 +75,8 @@ void ac_spec_table_put(ac_wire_writer_t *w, const ac_spec_table_t *table)
 
         put_described(w, spec);
         ac_wire_put_u32(w, spec->log_index);
+        ac_wire_put_u32(w, spec->log_level);
+        ac_wire_put_u32(w, spec->plain_level);
         ac_wire_put_bytes(w, spec->digest, sizeof(spec->digest));
     }
 }
@@ -134,6 +136,8 @@ static ac_spec_t *get_spec(ac_wire_reader_t *r, apr_pool_t *p)
     spec->companions = ac_wire_get_str(r, p);
     spec->set = ac_settings_get(r, p);
     spec->log_index = ac_wire_get_u32(r);
+    spec->log_level = ac_wire_get_u32(r);
+    spec->plain_level = ac_wire_get_u32(r);
     get_digest(r, spec);
     if (!is_described(spec)) {
         r->status = APR_EINVAL;

@@ -38,6 +38,8 @@ typedef struct ac_spec_t {
     uint32_t https_port;        /* the one TLS port of its vhosts, else 0 */
     int login;                  /* an AuthType is in force somewhere at its mounts */
     uint32_t log_index;         /* which handed-over error log is its own */
+    uint32_t log_level;         /* what is written there: APLOG_* for this module */
+    uint32_t plain_level;       /* and of what the app prints without a level */
     const char *default_user;   /* AppCoreDefaultUser or httpd's User */
     const char *state_dir;      /* AppCoreStateDir */
     const char *companions;     /* folder of spec/companion.h; NULL unknown */
@@ -62,7 +64,7 @@ typedef struct ac_spec_table_t {
 } ac_spec_table_t;
 
 /* id and digest from the other members; call once when they are final. The
- * digest covers all that the running process can notice: not log_index. */
+ * digest covers all that the running process can notice: nothing of the log. */
 void ac_spec_seal(ac_spec_t *spec, apr_pool_t *ptemp);
 
 void ac_spec_table_put(ac_wire_writer_t *w, const ac_spec_table_t *table);

@@ -3,11 +3,14 @@
 """What apps print: to the virtual host's error log, to files, to programs."""
 
 import glob
+import json
 import os
 import re
+from urllib.parse import quote
 
 import pytest
 
+import env as environment
 from processes import wait_for
 
 pytestmark = pytest.mark.mpm
@@ -15,15 +18,17 @@ pytestmark = pytest.mark.mpm
 
 @pytest.fixture(scope="module")
 def httpd(env):
-    for name in ("plain", "filed", "piped", "quiet", "other"):
+    for name in ("plain", "filed", "piped", "quiet", "other", "terse"):
         env.app(name, "plain")
     os.mkdir(env.path("apps", "filed", "logs"), 0o755)
     env.give(env.path("apps", "filed", "logs"), env.owner())
     env.sink = env.write("files", "sink", mode=0o755,
                          text="#!/bin/sh\nexec cat >>\"$1\"\n")
+    env.port3 = environment.free_port()
     env.sunk = env.write("files", "sunk.log", text="", mode=0o666)
-    env.start(f"""
+    env.text = f"""
 Listen 127.0.0.1:{env.port2}
+Listen 127.0.0.1:{env.port3}
 <VirtualHost *:{env.port}>
     AppCoreMount /plain {env.path("apps", "plain")}
     <AppCoreApp filed>
@@ -49,7 +54,12 @@ Listen 127.0.0.1:{env.port2}
     ErrorLog {env.path("other.log")}
     AppCoreMount /other {env.path("apps", "other")}
 </VirtualHost>
-""")
+<VirtualHost *:{env.port3}>
+    LogLevel {{}}
+    AppCoreMount /terse {env.path("apps", "terse")}
+</VirtualHost>
+"""
+    env.start(env.text.format("warn"))
     return env
 
 
@@ -74,6 +84,43 @@ def test_control_bytes_are_escaped(httpd):
     httpd.get("/plain/print?text=a%1b%5b31mb%07c")
     line = httpd.wait_log(r".*app plain: a.*b.*c").group()
     assert "\x1b" not in line and "\x07" not in line
+
+
+@pytest.mark.parametrize("n,level", enumerate(
+    ["emerg", "alert", "crit", "error", "warn", "notice", "info"]))
+def test_levels_at_the_beginning_of_a_line(httpd, n, level):
+    """A line that begins with a blank goes on with the one before."""
+    httpd.allow("app plain: so bad", "app plain:   and why")
+    httpd.get(f"/plain/print?text=<{n}>so+bad%0a++and+why")
+    lines = httpd.wait_log(r".*app plain: so bad\n.*app plain:   and why").group()
+    assert lines.count(f"[appcore:{level}]") == 2
+
+
+def test_json_stays_json(httpd):
+    httpd.get("/plain/print?text=" + quote('{"message": "one\\ntwo \\"three\\""}'))
+    line = httpd.wait_log(r"app plain: (\{.*\})").group(1)
+    assert json.loads(line) == {"message": 'one\ntwo "three"'}
+
+
+@pytest.mark.parametrize("levels,written", [
+    ("warn", {"<4>warns", "plain"}),
+    ("info", {"<6>informs", "<4>warns", "plain"}),
+    ("info appcore:warn", {"<4>warns"}),
+    ("warn appcore:debug", {"<7>debugs", "<6>informs", "<4>warns", "plain"})])
+def test_log_level_of_the_virtual_host(httpd, levels, written):
+    """Taken over by a reload, without a restart of the app. httpd's default, warn,
+    does not silence an app that says no levels."""
+    httpd.allow(r"app terse: (warns|ends)")
+    httpd.get("/terse/pid", port=httpd.port3)
+    pids = httpd.app_processes(httpd.path("apps", "terse"))
+    httpd.reload(httpd.text.format(levels))
+    texts = ["<7>debugs", "<6>informs", "<4>warns", "plain"]
+    for text in [*texts, "<3>ends"]:
+        httpd.get("/terse/print?text=" + quote(text), port=httpd.port3)
+    httpd.wait_log("app terse: ends")
+    log = httpd.recent_log()
+    assert {t for t in texts if f"app terse: {t.split('>')[-1]}\n" in log} == written
+    assert httpd.app_processes(httpd.path("apps", "terse")) == pids
 
 
 def test_a_virtual_host_has_its_own(httpd):

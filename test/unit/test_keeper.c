@@ -255,6 +255,7 @@ void harness_send_config(void)
     spec->host = "localhost";
     spec->scheme = "http";
     spec->default_user = "nobody";
+    spec->log_level = spec->plain_level = 7;
     spec->state_dir = table.globals.state_dir;
     spec->set = h.set;
     ac_spec_seal(spec, p);

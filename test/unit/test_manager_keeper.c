@@ -176,6 +176,7 @@ void configure_app(void)
     table.globals.max_spawns = 4;
     table.globals.log_level = k.log_level;
     k.spec.set = k.set;
+    k.spec.log_level = k.spec.plain_level = k.log_level;
     ac_spec_seal(&k.spec, p);
     APR_ARRAY_PUSH(table.specs, ac_spec_t *) = &k.spec;
     ac_wire_writer_init(&w, AC_SPEC_TABLE_MAX, p);

@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <apr_general.h>
+#include "base/log.h"
 #include "relay/capture.h"
 #include "relay/format.h"
+#include "relay/level.h"
 #include "relay/lines.h"
 #include "relay/queue.h"
 #include "relay/sink.h"
@@ -143,6 +145,57 @@ static const char *escaped(const char *text, apr_size_t len, apr_size_t size)
     return buf;
 }
 
+/* Each line of text: what is left of it after "LEVEL SAID ". */
+START_TEST(level_is_at_the_beginning_of_a_line)
+{
+    static const struct {
+        const char *text;
+        unsigned level;
+        unsigned said;
+        const char *rest;
+    } lines[] = {
+        { " first of all", AC_LEVEL_INFO, 0, " first of all" },
+        { "<3>bad", AC_LEVEL_ERR, 1, "bad" },
+        { "   at Main()", AC_LEVEL_ERR, 1, "   at Main()" },
+        { "", AC_LEVEL_ERR, 1, "" },
+        { "\tat Main()", AC_LEVEL_ERR, 1, "\tat Main()" },
+        { "plain", AC_LEVEL_INFO, 0, "plain" },
+        { " more", AC_LEVEL_INFO, 0, " more" },
+        { "<0>", AC_LEVEL_EMERG, 1, "" },
+        { "<7>x<3>", AC_LEVEL_DEBUG, 1, "x<3>" },
+        { "<8>", AC_LEVEL_INFO, 0, "<8>" },
+        { "<30>x", AC_LEVEL_INFO, 0, "<30>x" },
+        { "<b>bold</b>", AC_LEVEL_INFO, 0, "<b>bold</b>" },
+        { "<3", AC_LEVEL_INFO, 0, "<3" },
+    };
+    ac_level_state_t state = { 0 };
+    unsigned i;
+
+    for (i = 0; i < sizeof(lines) / sizeof(lines[0]); ++i) {
+        ac_line_t line = { lines[i].text, strlen(lines[i].text), 1, 1 };
+
+        ac_level_take(&state, &line);
+        ck_assert_msg(state.level == lines[i].level && state.said == lines[i].said
+                      && line.len == strlen(lines[i].rest)
+                      && !strncmp(line.text, lines[i].rest, line.len), "%s",
+                      lines[i].text);
+    }
+}
+END_TEST
+
+START_TEST(pieces_of_a_line_share_its_level)
+{
+    ac_level_state_t state = { 0 };
+    ac_line_t begin = { "<3>one", 6, 1, 0 };
+    ac_line_t end = { "<6>two", 6, 0, 1 };
+
+    ac_level_take(&state, &begin);
+    ac_level_take(&state, &end);
+    ck_assert_uint_eq(state.level, AC_LEVEL_ERR);
+    ck_assert_uint_eq(end.len, 6);
+}
+END_TEST
+
 START_TEST(escape_as_httpd_does)
 {
     ck_assert_str_eq(escaped("plain \"text\" ~", 14, 200), "plain \"text\" ~");
@@ -187,6 +240,16 @@ START_TEST(log_line_looks_like_httpds)
     head.app = NULL;
     ck_assert_str_eq(formatted(&head, "started", 1, 1),
                      "[Sat Nov 21 06:05:48.123456 2026] [appcore:notice] started\n");
+}
+END_TEST
+
+START_TEST(json_keeps_its_backslashes)
+{
+    ac_line_head_t head = { APR_TIME_C(1795241148000007), 6, 0, "shop" };
+
+    ck_assert_ptr_nonnull(strstr(formatted(&head, "{\"a\":\"b\\n\1\"}", 1, 1),
+                                 "app shop: {\"a\":\"b\\n\\x01\"}\n"));
+    ck_assert_ptr_nonnull(strstr(formatted(&head, "{\\n", 1, 1), "app shop: {\\\\n\n"));
 }
 END_TEST
 
@@ -360,7 +423,10 @@ static TCase *pure(void)
     tcase_add_test(tcase, long_line_is_cut_at_the_bound);
     tcase_add_test(tcase, line_of_exactly_the_bound_is_one_piece);
     tcase_add_loop_test(tcase, lines_do_not_depend_on_how_they_arrive, 1, 16);
+    tcase_add_test(tcase, level_is_at_the_beginning_of_a_line);
+    tcase_add_test(tcase, pieces_of_a_line_share_its_level);
     tcase_add_test(tcase, escape_as_httpd_does);
+    tcase_add_test(tcase, json_keeps_its_backslashes);
     tcase_add_test(tcase, escape_stops_before_a_sequence_that_does_not_fit);
     tcase_add_test(tcase, log_line_looks_like_httpds);
     tcase_add_test(tcase, pieces_of_a_long_line_are_marked);

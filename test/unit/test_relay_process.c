@@ -14,7 +14,9 @@
 #include <unistd.h>
 #include <apr_strings.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
+#include "base/log.h"
 #include "relay/relay.h"
 #include "shared/message.h"
 
@@ -169,9 +171,13 @@ static void expect_open_log(uint64_t tag)
     ck_assert_int_eq(ac_wire_reader_end(&msg.body), APR_SUCCESS);
 }
 
-static const ac_log_target_t to_error_log = { .mode = AC_LOG_ERRORLOG, .app = "shop" };
+static const ac_log_target_t to_error_log = {
+    .mode = AC_LOG_ERRORLOG, .app = "shop", .log_level = AC_LEVEL_WARNING,
+    .plain_level = AC_LEVEL_INFO
+};
 static const ac_log_target_t to_file = {
-    .mode = AC_LOG_FILE, .app = "shop", .file = "/logs/stdout", .max_size = 20
+    .mode = AC_LOG_FILE, .app = "shop", .file = "/logs/stdout", .max_size = 20,
+    .log_level = AC_LEVEL_WARNING, .plain_level = AC_LEVEL_INFO
 };
 
 START_TEST(output_reaches_the_error_log_line_by_line)
@@ -193,6 +199,65 @@ START_TEST(output_reaches_the_error_log_line_by_line)
     ck_assert_ptr_nonnull(strstr(text, "app shop: world\n"));
     ck_assert_ptr_nonnull(strstr(text, "app shop: \\x1b[31mtrouble\n"));
     ck_assert_ptr_nonnull(strstr(text, "app shop: no newline\n"));
+}
+END_TEST
+
+START_TEST(levels_decide_what_is_written)
+{
+    ac_log_target_t quiet = to_error_log;
+    ac_wire_writer_t w;
+    int ends[2];
+    const char *text;
+
+    start_stream(7, &to_error_log, ends);
+    print(ends[0], "<6>chatter\n  more of it\n<4>careful\n  really\nplain\n");
+    print(ends[1], "  begins with a blank\n<3>mistake\n");
+    ck_assert_str_ne(captured(7), "");
+    quiet.plain_level = AC_LEVEL_WARNING;
+    ac_message_begin(&w, AC_MSG_STREAM, p);
+    ac_wire_put_u64(&w, 7);
+    ac_wire_put_u32(&w, 4242);
+    ac_log_target_put(&w, &quiet);
+    send_to(keeper, &w, NULL, 0);
+    ck_assert_str_ne(captured(7), "");
+    print(ends[0], "hushed\n");
+    close(ends[0]);
+    close(ends[1]);
+    finish();
+    text = content(log_fd);
+    ck_assert_ptr_null(strstr(text, "chatter"));
+    ck_assert_ptr_null(strstr(text, "more of it"));
+    ck_assert_ptr_nonnull(strstr(text, "[appcore:warn] [pid 4242] app shop: careful\n"));
+    ck_assert_ptr_nonnull(strstr(text, "[appcore:warn] [pid 4242] app shop:   really\n"));
+    ck_assert_ptr_nonnull(strstr(text, "[appcore:info] [pid 4242] app shop: plain\n"));
+    ck_assert_ptr_nonnull(strstr(text, "app shop:   begins with a blank\n"));
+    ck_assert_ptr_nonnull(strstr(text, "[appcore:error] [pid 4242] app shop: mistake\n"));
+    ck_assert_ptr_null(strstr(text, "hushed"));
+}
+END_TEST
+
+START_TEST(lines_written_at_once_stay_together)
+{
+    char buf[4096];
+    int pair[2];
+    int ends[2];
+    ssize_t n;
+
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    send_logs(pair[1]);
+    start_stream(7, &to_error_log, ends);
+    print(ends[0], "an entry\n  of three\n  lines\n");
+    ck_assert_str_ne(captured(7), "");
+    n = recv(pair[0], buf, sizeof(buf) - 1, 0);
+    ck_assert_int_gt(n, 0);
+    buf[n] = '\0';
+    ck_assert_ptr_nonnull(strstr(buf, "an entry\n"));
+    ck_assert_ptr_nonnull(strstr(buf, "  lines\n"));
+    close(ends[0]);
+    close(ends[1]);
+    close(pair[0]);
+    close(pair[1]);
+    finish();
 }
 END_TEST
 
@@ -418,6 +483,8 @@ TCase *test_relay_process(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, output_reaches_the_error_log_line_by_line);
+    tcase_add_test(tcase, levels_decide_what_is_written);
+    tcase_add_test(tcase, lines_written_at_once_stay_together);
     tcase_add_test(tcase, capture_drains_first);
     tcase_add_test(tcase, old_captures_go);
     tcase_add_test(tcase, manager_says_sentences);

@@ -150,7 +150,8 @@ END_TEST
 
 START_TEST(a_log_target_crosses)
 {
-    ac_log_target_t target = { AC_LOG_FILE, 3, "shop", "/var/log/shop", 1 << 20, 4 };
+    ac_log_target_t target = { AC_LOG_FILE, 3, 4, 6, "shop", "/var/log/shop",
+                               1 << 20, 4 };
     ac_log_target_t got = { 0 };
     ac_wire_writer_t w;
     ac_wire_reader_t r;
@@ -161,6 +162,8 @@ START_TEST(a_log_target_crosses)
     ac_log_target_get(&r, &got, p);
     ck_assert_int_eq(ac_wire_reader_end(&r), APR_SUCCESS);
     ck_assert_uint_eq(got.mode, AC_LOG_FILE);
+    ck_assert_uint_eq(got.log_level, 4);
+    ck_assert_uint_eq(got.plain_level, 6);
     ck_assert_str_eq(got.file, "/var/log/shop");
     ck_assert_uint_eq(got.max_size, 1 << 20);
     w.data[0] = 9;

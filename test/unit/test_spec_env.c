@@ -88,6 +88,10 @@ START_TEST(everybody_is_told_who_it_is)
     ck_assert_str_eq(find(env, "PORT"), "20001");
     ck_assert_ptr_null(find(env, "LISTEN_FDS"));
     ck_assert_ptr_null(find(env, "APPCORE_SOCKET"));
+    ck_assert_ptr_null(find(env, "APPCORE_LOG"));
+    inst.is_logged = 1;
+    ck_assert_str_eq(in_env("APPCORE_LOG"), "errorlog");
+    inst.is_logged = 0;
     for (; *env; ++env) {
         ck_assert_int_ne(strncmp(*env, "ASPNETCORE_", 11), 0);
     }

@@ -36,6 +36,8 @@ static ac_spec_t *some_spec(void)
     spec->https_port = 443;
     spec->login = 1;
     spec->log_index = 5;
+    spec->log_level = 4;
+    spec->plain_level = 6;
     spec->default_user = "appcore";
     spec->state_dir = "/var/lib/appcore";
     spec->set = some_settings();
@@ -277,6 +279,8 @@ START_TEST(table_survives)
     ck_assert_str_eq(after->prefix, "");
     ck_assert_ptr_null(after->host);
     ck_assert_uint_eq(after->log_index, 5);
+    ck_assert_uint_eq(after->log_level, 4);
+    ck_assert_uint_eq(after->plain_level, 6);
     ck_assert_uint_eq(after->https_port, 443);
     ck_assert_int_eq(after->login, 1);
     ck_assert_str_eq(after->set->process_path.v, "dotnet");
@@ -347,6 +351,8 @@ START_TEST(digest_is_of_what_the_app_can_notice)
     ac_settings_t *set;
 
     two->log_index = 9;
+    two->log_level = 7;
+    two->plain_level = 4;
     ac_spec_seal(two, p);
     ck_assert_mem_eq(one->digest, two->digest, AC_SPEC_DIGEST);
     ac_spec_seal(two, p);

@@ -131,6 +131,18 @@ static async Task Answer(HttpContext context)
         await context.Response.WriteAsync(await child.StandardOutput.ReadToEndAsync());
         return;
     }
+    if (request.Path == "/log")
+    {
+        var log = context.RequestServices.GetRequiredService<ILoggerFactory>()
+            .CreateLogger("Sample");
+
+        log.LogDebug("too much detail");
+        log.LogInformation("an entry\nof two lines");
+        log.LogWarning("take \"care\"");
+        log.LogError(new InvalidOperationException("on purpose"), "it failed");
+        log.LogCritical("the end");
+        return;
+    }
     await context.Response.WriteAsJsonAsync(new
     {
         pid = Environment.ProcessId,
