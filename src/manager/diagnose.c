@@ -9,6 +9,8 @@
 #include <sys/wait.h>
 #include <apr_strings.h>
 
+#include "manager/evidence.h"
+
 /* The first phrase that the output has decides, so the narrower come first. */
 static const struct {
     const char *phrase;
@@ -47,6 +49,15 @@ static const struct {
     { "SocketException (13)",
       "The app wants a port below 1024, which needs root: let it listen where it is"
       " told." },
+    { "Unable to load shared library",
+      "A native library that the app needs is missing or was built for another machine:"
+      " install its package, or publish for this one (dotnet publish -r linux-x64)." },
+    { "DOTNET_ROLL_FORWARD",
+      "DOTNET_ROLL_FORWARD has a value that .NET does not know: it may be Minor, Major,"
+      " LatestPatch, LatestMinor, LatestMajor or Disable." },
+    { "BackgroundServiceExceptionBehavior",
+      "A background service of the app threw, and by its own settings"
+      " (HostOptions.BackgroundServiceExceptionBehavior) that ends the whole app." },
     { "Stack overflow.",
       "The app ran out of stack: look for endless recursion in the output." },
     { "No module named",
@@ -72,6 +83,9 @@ static const struct {
     { "Traceback (most recent call last)",
       "The app raised an exception while it started: the last line of the traceback is"
       " the reason." },
+    { "Out of memory",
+      "The app ran out of memory, perhaps because a limit is too tight: check"
+      " AppCoreLimit as (.NET reserves far more than it uses) and the machine." },
     { "out of memory",
       "The app ran out of memory: check AppCoreLimit as and the machine." },
 };
@@ -83,17 +97,20 @@ static const char *framework_line(const char *output, apr_pool_t *p)
     return line ? apr_pstrndup(p, line, strcspn(line, "\r\n")) : "the framework it names";
 }
 
-static const char *by_output(const char *output, apr_pool_t *p)
+static const char *by_output(ac_report_t *report, apr_pool_t *p)
 {
+    const char *output = report->output;
     unsigned i;
 
     if (strstr(output, "You must install or update .NET")) {
+        report->evidence = ac_evidence_framework(output, p);
         return apr_pstrcat(p, "The app needs another .NET runtime: install ",
                            framework_line(output, p), ", or set DOTNET_ROLL_FORWARD=Major"
                            " to run it on a newer one.", NULL);
     }
     for (i = 0; i < sizeof(phrases) / sizeof(phrases[0]); ++i) {
         if (strstr(output, phrases[i].phrase)) {
+            report->evidence = ac_evidence(output, phrases[i].phrase, p);
             return phrases[i].hint;
         }
     }
@@ -155,7 +172,8 @@ static const char *by_exit_code(int code)
     case 150:
         return "The app needs another .NET runtime: see 'dotnet --list-runtimes'.";
     default:
-        return NULL;
+        return "The program itself decided to end: what it printed, or its source, says"
+               " what that exit code means.";
     }
 }
 
@@ -184,7 +202,7 @@ static const char *by_timeout(const char *output)
            " AppCoreStartupTimeLimit.";
 }
 
-const char *ac_diagnose(const ac_report_t *report, apr_pool_t *p)
+static const char *find_hint(ac_report_t *report, apr_pool_t *p)
 {
     const char *hint = NULL;
 
@@ -201,9 +219,17 @@ const char *ac_diagnose(const ac_report_t *report, apr_pool_t *p)
                " stopped, or failed. A program whose server is over must end.";
     case AC_FAULT_EXITED:
     case AC_FAULT_CRASHED:
-        hint = report->output ? by_output(report->output, p) : NULL;
+        hint = report->output ? by_output(report, p) : NULL;
         return hint ? hint : by_end(report);
     default:
         return NULL;
+    }
+}
+
+void ac_diagnose(ac_report_t *report, apr_pool_t *p)
+{
+    report->hint = find_hint(report, p);
+    if (!report->evidence && report->output) {
+        report->evidence = ac_evidence_last(report->output, p);
     }
 }

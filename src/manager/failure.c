@@ -31,12 +31,25 @@ static const char *copy(apr_pool_t *p, const char *text)
     return text && *text ? apr_pstrdup(p, text) : NULL;
 }
 
+/* What ANCM adds to its page for hosters. */
+static const char *error_link(const ac_home_t *home, apr_pool_t *p)
+{
+    const ac_settings_t *set = home->set ? home->set
+                               : home->spec ? home->spec->set : NULL;
+    const ac_env_var_t *var;
+
+    var = set ? ac_settings_env(set, "ANCM_ADDITIONAL_ERROR_PAGE_LINK") : NULL;
+    return var && !var->secret ? copy(p, var->value) : NULL;
+}
+
 static void describe_launch(ac_report_t *report, const ac_home_t *home, apr_pool_t *p)
 {
     const ac_launch_t *launch = home->launch;
     int i;
 
     report->notices = apr_array_make(p, 4, sizeof(const char *));
+    report->kind = home->facts.kind;
+    report->link = error_link(home, p);
     if (!launch) {
         return;
     }
@@ -71,19 +84,21 @@ static void log_failure(const ac_job_t *job)
 {
     const ac_report_t *report = &job->report;
     const char *hint = report->hint ? report->hint : "";
+    const char *evidence = report->evidence
+        ? apr_pstrcat(job->p, " [", report->evidence, "]", NULL) : "";
     apr_size_t len = strlen(report->result.detail);
     int dot = len > 0 && report->result.detail[len - 1] == '.';
 
     if (report->result.fault != AC_FAULT_CRASHED
         && report->result.fault != AC_FAULT_DEAF) {
         ac_talk_line(job->home->m, job->home, AC_LEVEL_ERR,
-                     "did not start; it came as far as %s: %s%s%s",
+                     "did not start; it came as far as %s: %s%s%s%s",
                      ac_stage_text(report->result.stage), report->result.detail,
-                     !*hint ? "" : dot ? " " : ". ", hint);
+                     !*hint ? "" : dot ? " " : ". ", hint, evidence);
     }
     else if (*hint) {
-        ac_talk_line(job->home->m, job->home, AC_LEVEL_NOTICE, "process %u: %s",
-                     report->pid, hint);
+        ac_talk_line(job->home->m, job->home, AC_LEVEL_NOTICE, "process %u: %s%s",
+                     report->pid, hint, evidence);
     }
 }
 
@@ -98,7 +113,7 @@ static void finish(ac_job_t *job)
         at = &(*at)->next;
     }
     *at = job->next;
-    job->report.hint = ac_diagnose(&job->report, job->p);
+    ac_diagnose(&job->report, job->p);
     log_failure(job);
     rv = ac_report_write(m->table->globals.runtime_dir, app->id, &job->report, job->p);
     if (rv != APR_SUCCESS) {

@@ -107,6 +107,10 @@ int ac_error_start(request_rec *r, const ac_mount_t *mount, const ac_board_app_t
         page.status = HTTP_SERVICE_UNAVAILABLE;
         page.substatus = 0;
     }
+    /* Which of the two it is tells ANCM's users whether its page was suppressed. */
+    if (page.bare && page.status == HTTP_BAD_GATEWAY) {
+        page.substatus = SUBSTATUS_EXCHANGE;
+    }
     if (page.status == HTTP_SERVICE_UNAVAILABLE) {
         page.retry_after = seconds(app->retry_at - ac_clock_now());
     }

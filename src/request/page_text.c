@@ -8,6 +8,9 @@
 #include <apr_strings.h>
 #include <sys/wait.h>
 #include "request/html.h"
+#include "spec/launch.h"
+
+#define DOTNET_HELP "https://go.microsoft.com/fwlink/?linkid=808681"
 
 static const char style[] =
     ":root{color-scheme:light dark}"
@@ -149,6 +152,40 @@ static void add_head(ac_html_t *html, const ac_page_t *page)
     ac_html_raw(html, "</h1>\n");
 }
 
+/* What usually was the reason, where the output says nothing better. */
+static const struct {
+    ac_fault_e fault;
+    const char *solution;
+} solutions[] = {
+    { AC_FAULT_CONFIG, "Mend what the error names in the app's folder or in httpd's "
+      "configuration; the next request looks at the folder again." },
+    { AC_FAULT_WEB_CONFIG, "Mend web.config in the line that the error names; the next "
+      "request reads it again." },
+    { AC_FAULT_ACCESS_RULES, "Say in httpd who may come in (Require in a <Location>), "
+      "then set AppCoreWebConfig IgnoreAccessRules." },
+    { AC_FAULT_IDENTITY, "Check AppCoreUser, and owner and permissions of the folder and "
+      "of all folders above it." },
+    { AC_FAULT_LISTEN, "Check AppCoreListen, and PORT and ASPNETCORE_PORT in the app's "
+      "environment." },
+    { AC_FAULT_EXEC, "The application process failed to start: check the path, the "
+      "permissions and the processor of the program." },
+    { AC_FAULT_EXITED, "The application process started but then stopped: what it "
+      "printed says why." },
+    { AC_FAULT_TIMEOUT, "The application process started but failed to listen where it "
+      "was told, or needs more time (AppCoreStartupTimeLimit)." },
+    { AC_FAULT_WRONG_LISTENER, "The application process started but failed to listen on "
+      "its own port." },
+    { AC_FAULT_CRASHED, "The application process ran and then stopped: what it printed "
+      "says why." },
+};
+
+static const char *const steps[] = {
+    "Check the error log of this virtual host for messages about the app.",
+    "Enable logging the application process' output with AppCoreStdoutLogEnabled and "
+    "AppCoreStdoutLogFile; without them it is in the error log.",
+    "Run the command below by hand, in its folder and as its user.",
+};
+
 static void add_element(ac_html_t *html, const char *name, const char *text)
 {
     ac_html_raw(html, apr_pstrcat(html->p, "<", name, ">", NULL));
@@ -168,6 +205,68 @@ static void add_public(ac_html_t *html, const ac_page_t *page)
     }
     add_element(html, "p", "If this is your server: the reason is in its error log, and "
                 "on this page with AppCoreDetailedErrors On.");
+}
+
+static void add_solutions(ac_html_t *html, const ac_report_t *report)
+{
+    apr_size_t i;
+
+    add_element(html, "h2", "Common solutions to this issue:");
+    ac_html_raw(html, "<ul>\n");
+    if (report->hint && *report->hint) {
+        add_element(html, "li", report->hint);
+    }
+    for (i = 0; i < sizeof(solutions) / sizeof(solutions[0]); ++i) {
+        if (solutions[i].fault == report->result.fault) {
+            add_element(html, "li", solutions[i].solution);
+        }
+    }
+    ac_html_raw(html, "</ul>\n");
+}
+
+static void add_steps(ac_html_t *html, const ac_report_t *report)
+{
+    apr_size_t i, n = sizeof(steps) / sizeof(steps[0]);
+
+    add_element(html, "h2", "Troubleshooting steps:");
+    ac_html_raw(html, "<ul>\n");
+    for (i = 0; i < (report->command ? n : n - 1); ++i) {
+        add_element(html, "li", steps[i]);
+    }
+    ac_html_raw(html, "</ul>\n");
+}
+
+/* Whoever wrote it may have been the app's author: it must be a page of the web. */
+static int is_web_address(const char *link)
+{
+    return link && (!strncmp(link, "https://", 8) || !strncmp(link, "http://", 7));
+}
+
+static void add_link(ac_html_t *html, const char *link)
+{
+    ac_html_raw(html, "<a href=\"");
+    ac_html_text(html, link);
+    ac_html_raw(html, "\"><cite>");
+    ac_html_text(html, link);
+    ac_html_raw(html, "</cite></a>");
+}
+
+static void add_links(ac_html_t *html, const ac_report_t *report)
+{
+    int own = is_web_address(report->link);
+    int dotnet = report->kind == AC_KIND_DOTNET;
+
+    if (own || dotnet) {
+        ac_html_raw(html, "<p>For more information visit: ");
+        if (own) {
+            add_link(html, report->link);
+        }
+        ac_html_raw(html, own && dotnet ? " and " : "");
+        if (dotnet) {
+            add_link(html, DOTNET_HELP);
+        }
+        ac_html_raw(html, "</p>\n");
+    }
 }
 
 /* The steps of a start, up to the one that failed and the ones behind it. */
@@ -282,11 +381,15 @@ static void add_report(ac_html_t *html, const ac_page_t *page)
 {
     const ac_report_t *report = page->report;
 
-    add_journey(html, &report->result);
-    if (report->hint && *report->hint) {
-        add_element(html, "h2", "What usually helps");
-        add_element(html, "p", report->hint);
+    add_solutions(html, report);
+    add_element(html, "h2", "Specific error detected:");
+    add_element(html, "p", report->result.detail);
+    if (report->evidence && *report->evidence) {
+        add_element(html, "pre", report->evidence);
     }
+    add_steps(html, report);
+    add_links(html, report);
+    add_journey(html, &report->result);
     add_facts(html, page);
     if (report->pid || (report->output && *report->output)) {
         add_output(html, report);
@@ -296,13 +399,8 @@ static void add_report(ac_html_t *html, const ac_page_t *page)
 
 static void add_detailed(ac_html_t *html, const ac_page_t *page)
 {
-    const char *detail = page->detail;
-
-    if (!detail && page->report) {
-        detail = page->report->result.detail;
-    }
-    if (detail && *detail) {
-        add_element(html, "p", detail);
+    if (page->detail && *page->detail) {
+        add_element(html, "p", page->detail);
     }
     if (page->status == 503 && page->retry_after > 0) {
         add_element(html, "p", apr_psprintf(html->p, "The next attempt is worth while in "

@@ -22,7 +22,7 @@ typedef struct ac_page_t {
     int detailed;               /* AppCoreDetailedErrors, resolved */
     int bare;                   /* AppCoreDisableStartUpErrorPage */
     const char *app;            /* the app's name */
-    const char *detail;         /* one sentence; NULL: the report's */
+    const char *detail;         /* one sentence, beside the report's; or NULL */
     const ac_report_t *report;  /* of the app's last failure, or NULL */
 } ac_page_t;
 

@@ -10,7 +10,7 @@
 #include <unistd.h>
 #include <apr_strings.h>
 
-#define REPORT_VERSION 1
+#define REPORT_VERSION 2
 #define NOTICES_MAX 64
 #define PATH_SIZE 4096
 
@@ -43,7 +43,10 @@ static void report_put(ac_wire_writer_t *w, const ac_report_t *report)
     ac_wire_put_u32(w, report->slot);
     ac_wire_put_u32(w, report->generation);
     ac_wire_put_i64(w, report->lasted);
+    ac_wire_put_u32(w, report->kind);
+    ac_wire_put_str(w, report->evidence);
     ac_wire_put_str(w, report->hint);
+    ac_wire_put_str(w, report->link);
     ac_wire_put_str(w, report->output);
     ac_wire_put_u32(w, (uint32_t)n);
     for (i = 0; i < n; ++i) {
@@ -70,7 +73,10 @@ static ac_report_t *report_get(ac_wire_reader_t *r, apr_pool_t *p)
     report->slot = ac_wire_get_u32(r);
     report->generation = ac_wire_get_u32(r);
     report->lasted = ac_wire_get_i64(r);
+    report->kind = ac_wire_get_u32(r);
+    report->evidence = ac_wire_get_str(r, p);
     report->hint = ac_wire_get_str(r, p);
+    report->link = ac_wire_get_str(r, p);
     report->output = ac_wire_get_str(r, p);
     report->notices = apr_array_make(p, 4, sizeof(const char *));
     for (n = ac_wire_get_count(r, NOTICES_MAX); n; --n) {

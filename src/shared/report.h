@@ -30,7 +30,10 @@ typedef struct ac_report_t {
     uint32_t slot;
     uint32_t generation;
     apr_interval_time_t lasted; /* from exec to the end */
-    const char *hint;           /* what usually helps */
+    uint32_t kind;              /* ac_kind_e */
+    const char *evidence;       /* of the output, what shows the reason */
+    const char *hint;           /* what is wrong and what usually helps */
+    const char *link;           /* ANCM_ADDITIONAL_ERROR_PAGE_LINK */
     const char *output;         /* first AC_CAPTURE_MAX characters */
     apr_array_header_t *notices;/* const char * */
 } ac_report_t;

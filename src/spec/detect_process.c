@@ -273,6 +273,10 @@ static int check_dll(ac_look_t *look)
                             "the project and not what dotnet publish made", arg,
                             look->req->folder);
     }
+    if (!ac_folder_may_read(look->folder, real)) {
+        return ac_look_fail(look, AC_FAULT_EXEC, "the app's file %.200s cannot be read "
+                            "by the app's user (chmod, chown)", real);
+    }
     if (real != arg) {
         ac_look_notice(look, "%.100s is spelt %.100s in the folder", arg, real);
         APR_ARRAY_IDX(argv, at, const char *) = real;

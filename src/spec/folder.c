@@ -264,6 +264,11 @@ int ac_folder_has_file(const ac_folder_t *folder, const char *name)
     return !fstatat(folder->fd, name, &st, 0) && S_ISREG(st.st_mode);
 }
 
+int ac_folder_may_read(const ac_folder_t *folder, const char *name)
+{
+    return !faccessat(folder->fd, name, R_OK, AT_EACCESS);
+}
+
 int ac_folder_has_program(const ac_folder_t *folder, const char *name)
 {
     return ac_folder_has_file(folder, name)

@@ -15,6 +15,7 @@
 
 #include "manager/breaker.h"
 #include "manager/diagnose.h"
+#include "manager/evidence.h"
 #include "manager/notify.h"
 #include "manager/port.h"
 #include "spec/launch.h"
@@ -261,17 +262,16 @@ END_TEST
 
 /* diagnose */
 
+static ac_report_t report;
+
 static const char *hint(ac_fault_e fault, int wait_status, const char *output)
 {
-    ac_report_t report;
-    const char *text;
-
     memset(&report, 0, sizeof(report));
     report.result.fault = fault;
     report.wait_status = wait_status;
     report.output = output;
-    text = ac_diagnose(&report, p);
-    return text ? text : "";
+    ac_diagnose(&report, p);
+    return report.hint ? report.hint : "";
 }
 
 #define ck_hint(fault, status, output, expected) \
@@ -302,6 +302,43 @@ START_TEST(test_diagnose_output)
 }
 END_TEST
 
+#define ck_evidence(output, expected) \
+    do { \
+        hint(AC_FAULT_EXITED, EXIT(134), output); \
+        ck_assert_str_eq(report.evidence, expected); \
+    } while (0)
+
+START_TEST(test_diagnose_evidence)
+{
+    char *text;
+
+    ck_evidence("App starts\nUnhandled exception. System.IO.InvalidDataException: Failed"
+                " to load configuration from file '/a.json'.\n"
+                " ---> System.FormatException: no JSON.\n"
+                "   at X.Parse()\n   at X.Load()\n",
+                "Unhandled exception. System.IO.InvalidDataException: Failed to load"
+                " configuration from file '/a.json'. | ---> System.FormatException: no"
+                " JSON. | at X.Parse()");
+    ck_evidence("You must install or update .NET to run this application.\n\n"
+                "Framework: 'N', version '8.0.0' (x64)\r\n.NET location: /x\n\n"
+                "The following frameworks were found:\n  9.0.1 at [/x]\n"
+                "  10.0.1 at [/x]\n\nLearn more:\n",
+                "Framework: 'N', version '8.0.0' (x64) | found: 9.0.1 at [/x], 10.0.1 at"
+                " [/x]");
+    ck_evidence("You must install or update .NET\nFramework: 'N', version '8'\n",
+                "Framework: 'N', version '8' | found: none");
+    ck_evidence("one\n  the last one \n\n  \n", "the last one");
+    ck_evidence("no newline", "no newline");
+    hint(AC_FAULT_EXITED, EXIT(1), "\n \n");
+    ck_assert_ptr_null(report.evidence);
+    text = apr_palloc(p, 2000);
+    memset(text, 'x', 1999);
+    text[1999] = '\0';
+    hint(AC_FAULT_EXITED, EXIT(1), text);
+    ck_assert_uint_eq(strlen(report.evidence), AC_EVIDENCE_MAX);
+}
+END_TEST
+
 START_TEST(test_diagnose_end)
 {
     ck_hint(AC_FAULT_EXITED, EXIT(0), "", "foreground");
@@ -310,7 +347,7 @@ START_TEST(test_diagnose_end)
     ck_hint(AC_FAULT_CRASHED, SIGKILL, "", "memory");
     ck_hint(AC_FAULT_CRASHED, SIGSEGV | 0x80, "", "broken");
     ck_hint(AC_FAULT_DEAF, -1, "", "closed its listener");
-    ck_assert_str_eq(hint(AC_FAULT_EXITED, EXIT(3), "hello"), "");
+    ck_hint(AC_FAULT_EXITED, EXIT(3), "hello", "itself decided to end");
     ck_assert_str_eq(hint(AC_FAULT_CONFIG, -1, NULL), "");
 }
 END_TEST
@@ -326,14 +363,20 @@ END_TEST
 
 START_TEST(test_diagnose_exec)
 {
-    ac_report_t report;
+    static const struct { int number; const char *hint; } causes[] = {
+        { EACCES, "chmod +x" }, { ENOENT, "AppCoreProcessPath" },
+        { ENOEXEC, "another processor" }, { EAGAIN, "AppCoreLimit nproc" },
+    };
+    unsigned i;
 
-    memset(&report, 0, sizeof(report));
-    report.result.fault = AC_FAULT_EXEC;
-    report.result.status = EACCES;
-    ck_assert_ptr_nonnull(strstr(ac_diagnose(&report, p), "chmod +x"));
-    report.result.status = ENOENT;
-    ck_assert_ptr_nonnull(strstr(ac_diagnose(&report, p), "AppCoreProcessPath"));
+    for (i = 0; i < sizeof(causes) / sizeof(causes[0]); ++i) {
+        memset(&report, 0, sizeof(report));
+        report.result.fault = AC_FAULT_EXEC;
+        report.result.status = causes[i].number;
+        ac_diagnose(&report, p);
+        ck_assert_ptr_nonnull(strstr(report.hint, causes[i].hint));
+        ck_assert_ptr_null(report.evidence);
+    }
 }
 END_TEST
 
@@ -352,6 +395,7 @@ TCase *parts_case(void)
     tcase_add_test(tc, test_token);
     tcase_add_test(tc, test_notify);
     tcase_add_test(tc, test_diagnose_output);
+    tcase_add_test(tc, test_diagnose_evidence);
     tcase_add_test(tc, test_diagnose_end);
     tcase_add_test(tc, test_diagnose_timeout);
     tcase_add_test(tc, test_diagnose_exec);

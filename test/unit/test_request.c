@@ -17,6 +17,7 @@
 #include "request/beneath.h"
 #include "request/html.h"
 #include "request/page_text.h"
+#include "spec/launch.h"
 #include "request/spelling.h"
 
 #define EXITED(code) ((code) << 8)
@@ -158,6 +159,8 @@ static ac_report_t *failed_start(void)
     report->generation = 3;
     report->wait_status = EXITED(134);
     report->lasted = 1234567;
+    report->kind = AC_KIND_DOTNET;
+    report->evidence = "Unhandled exception. | at <Main>";
     report->hint = "Look at the <connection string>";
     report->output = "\033[31mUnhandled exception.\033[0m "
                      "</pre><script>alert(1)</script>";
@@ -218,12 +221,45 @@ START_TEST(detailed_page_tells_the_journey)
     ck_assert(has(text, "<code>456 (slot 0, generation 3)</code>"));
     ck_assert(has(text, "exit status 134, which often stands for signal 6 (SIGABRT)"));
     ck_assert(has(text, ", after 1234 ms</code>"));
-    ck_assert(has(text, "<p>Look at the &lt;connection string&gt;</p>"));
+    ck_assert(has(text, "<li>Look at the &lt;connection string&gt;</li>"));
+    ck_assert(has(text, "<pre>Unhandled exception. | at &lt;Main&gt;</pre>"));
     ck_assert(has(text, "<pre>\nUnhandled exception. &lt;/pre&gt;&lt;script&gt;"));
     ck_assert(!has(text, "<script>"));
     ck_assert(has(text, "<li>hostingModel=&quot;inprocess&quot; is not obeyed</li>"));
     ck_assert_str_eq(text + strlen(text) - 8, "</html>\n");
     ck_assert_str_eq(ac_page_text(&page, p), text);
+}
+END_TEST
+
+/* In this order, as those who know ANCM's page look for them. */
+START_TEST(detailed_page_is_laid_out_as_ancms)
+{
+    static const char *const parts[] = {
+        "<h1>HTTP Error 502.5 - ", "<h2>Common solutions to this issue:</h2>",
+        "Look at the", "started but then stopped", "<h2>Specific error detected:</h2>",
+        "<h2>Troubleshooting steps:</h2>", "For more information visit: <a href=",
+        "</html>"
+    };
+    ac_page_t page = { .status = 502, .substatus = 5, .detailed = 1 };
+    ac_report_t *report = failed_start();
+    const char *at = ac_page_text(&page, p);
+    apr_size_t i;
+
+    ck_assert(!has(at, "Common solutions"));
+    page.report = report;
+    at = ac_page_text(&page, p);
+    for (i = 0; i < sizeof(parts) / sizeof(parts[0]); ++i) {
+        at = strstr(at, parts[i]);
+        ck_assert_msg(at != NULL, "%s", parts[i]);
+    }
+    report->link = "https://help.example/?a=1&b=\"2\"";
+    at = ac_page_text(&page, p);
+    ck_assert(has(at, "<a href=\"https://help.example/?a=1&amp;b=&quot;2&quot;\">"));
+    ck_assert(has(at, " and <a href=\"https://go.microsoft.com/"));
+    report->link = "javascript:alert(1)";
+    ck_assert(!has(ac_page_text(&page, p), "javascript"));
+    report->kind = AC_KIND_NODE;
+    ck_assert(!has(ac_page_text(&page, p), "For more information"));
 }
 END_TEST
 
@@ -440,6 +476,7 @@ int main(void)
     tcase_add_test(page, public_page_says_nothing_about_the_app);
     tcase_add_test(page, public_page_says_when_to_come_back);
     tcase_add_test(page, detailed_page_tells_the_journey);
+    tcase_add_test(page, detailed_page_is_laid_out_as_ancms);
     tcase_add_test(page, journey_ends_where_the_failure_was);
     tcase_add_test(page, detailed_page_without_a_report);
     suite_add_tcase(suite, page);

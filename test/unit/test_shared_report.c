@@ -31,7 +31,8 @@ static ac_report_t sample(void)
 {
     ac_report_t report = { .when = 17, .found = "a program", .command = "./run -x",
         .folder = "/srv/shop", .user = "shop", .pid = 41, .wait_status = -1, .slot = 2,
-        .generation = 3, .lasted = 99, .hint = "look", .output = "oops\n" };
+        .generation = 3, .lasted = 99, .kind = 1, .evidence = "there",
+        .hint = "look", .link = "https://x/", .output = "oops\n" };
 
     ac_result_set(&report.result, ENOENT, AC_STAGE_EXEC, AC_FAULT_EXEC, "no %s", "run");
     report.notices = apr_array_make(p, 2, sizeof(const char *));
@@ -54,6 +55,10 @@ START_TEST(a_report_is_read_as_written)
     ck_assert_str_eq(got->result.detail, "no run");
     ck_assert_int_eq(got->result.substatus, 5);
     ck_assert_int_eq(got->wait_status, -1);
+    ck_assert_uint_eq(got->kind, 1);
+    ck_assert_str_eq(got->evidence, "there");
+    ck_assert_str_eq(got->hint, "look");
+    ck_assert_str_eq(got->link, "https://x/");
     ck_assert_uint_eq(got->pid, 41);
     ck_assert_int_eq(got->notices->nelts, 2);
     ck_assert_str_eq(APR_ARRAY_IDX(got->notices, 1, const char *), "two");
