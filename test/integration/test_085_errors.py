@@ -288,8 +288,10 @@ def test_sub_status_reaches_the_access_log(httpd):
     assert httpd.get("/raw/pid").status == 200
     httpd.get(raw.answer("nonsense\r\n\r\n")[0])
     httpd.get("/public/logged")
+    httpd.get("/bare/logged")
     with open(httpd.path("access.log"), encoding="utf-8") as f:
         lines = f.read().splitlines()
     assert "/raw/answer 502 502.3" in lines
     assert "/public/logged 502 502.5" in lines
+    assert "/bare/logged 502 502.3" in lines            # as ANCM, without its own page
     assert "/raw/pid 200 -" in lines
