@@ -247,6 +247,11 @@ static void on_signals(ac_keeper_t *k, ac_kwatch_t *watch, uint32_t events)
     if (info.ssi_signo == SIGCHLD) {
         k->sweep = 1;
     }
+    else if (info.ssi_signo == SIGUSR2) {
+        /* A keeper of another version goes on with the apps, as with those of one
+         * that was killed; nothing is half done between two events. */
+        _exit(0);
+    }
     else {
         begin_stop(k);
     }
@@ -372,6 +377,7 @@ static int become_keeper(ac_keeper_t *k)
     sigaddset(&watched, SIGCHLD);
     sigaddset(&watched, SIGTERM);
     sigaddset(&watched, SIGINT);
+    sigaddset(&watched, SIGUSR2);
     fd = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
     return k->epoll >= 0 && fd >= 0
            && ac_kwatch_set(k, &k->signals, fd, EPOLLIN) == APR_SUCCESS;

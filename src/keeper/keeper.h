@@ -12,7 +12,8 @@
  * pipes, pidfds, last exits); watches httpd's parent by pidfd and ends every app
  * when httpd is gone. Of what crosses to it, only the parent's table is
  * believed: identity, limits and folder of an app come from there, never from
- * the manager. It parses nothing that an app or a client wrote. */
+ * the manager. It parses nothing that an app or a client wrote. With SIGUSR2 it
+ * leaves at once and the apps to the next keeper; this signal never changes. */
 
 #include <sys/types.h>
 #include <apr_pools.h>

@@ -11,7 +11,9 @@
 
 #include "base/clock.h"
 #include "keeper/helper.h"
-#include "keeper/runtime.h"
+#include "keeper/ledger.h"
+#include "keeper/leftover.h"
+#include "keeper/stat.h"
 
 /* What apps leave behind. The keeper is the subreaper, so whatever loses its
  * parent becomes its child. Such an orphan belongs to the app whose session it
@@ -23,12 +25,13 @@
 
 static void finish(ac_keeper_t *k, ac_kproc_t *proc)
 {
-    /* The zombie still holds the number: this cannot hit a stranger. */
-    kill(-(pid_t)proc->is.pid, SIGKILL);
-    waitpid((pid_t)proc->is.pid, NULL, 0);
+    if (!proc->left) {
+        /* The zombie still holds the number: this cannot hit a stranger. */
+        kill(-(pid_t)proc->is.pid, SIGKILL);
+        waitpid((pid_t)proc->is.pid, NULL, 0);
+    }
     ac_kwatch_close(k, &proc->pidfd);
-    ac_ledger_remove(k, proc->ledger);
-    proc->ledger = -1;
+    ac_ledger_remove(k, proc);
     proc->leaving = 0;
     proc->kill_at = 0;
     proc->linger_at = ac_clock_now() + LINGER_TIME;
@@ -50,7 +53,7 @@ static ac_kproc_t *find_session(ac_keeper_t *k, pid_t session)
  * app of the same user; it stays until none of these runs. */
 static int has_home(ac_keeper_t *k, pid_t pid)
 {
-    int64_t uid = ac_process_uid(pid);
+    int64_t uid = ac_stat_uid(pid);
     ac_kproc_t *proc = k->procs;
 
     while (proc && !(ac_kproc_alive(proc) && (int64_t)proc->is.uid == uid)) {
@@ -142,6 +145,9 @@ void ac_kproc_sweep(ac_keeper_t *k)
     for (proc = k->procs; proc; proc = next) {
         next = proc->next;
         left += ac_kproc_alive(proc) || proc->leaving;
+        if (proc->left && proc->leaving) {
+            proc->orphans = ac_leftover_signal(proc, 0);
+        }
         if (proc->leaving && !proc->orphans) {
             finish(k, proc);
             --left;
@@ -173,6 +179,8 @@ void ac_kproc_tick(ac_keeper_t *k, apr_time_t now)
             ac_kproc_signal(proc, SIGKILL, 1);
             kill_session(proc);
             proc->kill_at = proc->leaving ? now + AC_LEAVE_TIME : 0;
+            /* Of the ends of those that are not ours no signal tells. */
+            k->sweep |= (int)proc->left;
         }
         if (proc->linger_at && now >= proc->linger_at) {
             proc->linger_at = 0;

@@ -14,12 +14,11 @@
 #include "keeper/runtime.h"
 
 #define BACKLOG 1024
-#define NAME_SIZE 64
 #define NEW_NAME ".new"
 
-static void name_of(char *name, const ac_kproc_t *proc)
+void ac_listen_name(char *name, const ac_kproc_t *proc)
 {
-    snprintf(name, NAME_SIZE, "%016llx.%u.%u", (unsigned long long)proc->is.app_id,
+    snprintf(name, AC_LISTEN_NAME, "%016llx.%u.%u", (unsigned long long)proc->is.app_id,
              proc->is.slot, proc->is.generation);
 }
 
@@ -72,14 +71,14 @@ static apr_status_t open_instead(ac_keeper_t *k, int fd, const char *name)
  * is free; nobody is told of it before it listens. */
 apr_status_t ac_listen_open(ac_keeper_t *k, ac_kproc_t *proc)
 {
-    char name[NAME_SIZE];
+    char name[AC_LISTEN_NAME];
     apr_status_t rv;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     if (fd < 0) {
         return errno;
     }
-    name_of(name, proc);
+    ac_listen_name(name, proc);
     rv = open_as(k, fd, name);
     if (rv == EADDRINUSE) {
         rv = open_instead(k, fd, name);
@@ -95,7 +94,7 @@ apr_status_t ac_listen_open(ac_keeper_t *k, ac_kproc_t *proc)
 
 apr_status_t ac_listen_inherit(ac_keeper_t *k, ac_kproc_t *from, ac_kproc_t *proc)
 {
-    char old[NAME_SIZE], name[NAME_SIZE];
+    char old[AC_LISTEN_NAME], name[AC_LISTEN_NAME];
 
     if (from->listener < 0 || from->is.app_id != proc->is.app_id) {
         return ENOENT;
@@ -103,8 +102,8 @@ apr_status_t ac_listen_inherit(ac_keeper_t *k, ac_kproc_t *from, ac_kproc_t *pro
     if (from->is.state != AC_PROCESS_EXITED && from->is.pid) {
         return EBUSY;
     }
-    name_of(old, from);
-    name_of(name, proc);
+    ac_listen_name(old, from);
+    ac_listen_name(name, proc);
     if (renameat(k->sockets_fd, old, k->sockets_fd, name) < 0) {
         return errno;
     }
@@ -117,11 +116,11 @@ apr_status_t ac_listen_inherit(ac_keeper_t *k, ac_kproc_t *from, ac_kproc_t *pro
 
 apr_status_t ac_listen_make_folder(ac_keeper_t *k, const ac_kproc_t *proc, uid_t uid)
 {
-    char name[NAME_SIZE];
+    char name[AC_LISTEN_NAME];
     apr_status_t rv = APR_SUCCESS;
     int fd;
 
-    name_of(name, proc);
+    ac_listen_name(name, proc);
     if (mkdirat(k->private_fd, name, 0700) < 0) {
         return errno;
     }
@@ -175,12 +174,12 @@ static apr_status_t link_socket(ac_keeper_t *k, int folder, const char *name, ui
 
 apr_status_t ac_listen_take_path(ac_keeper_t *k, ac_kproc_t *proc)
 {
-    char name[NAME_SIZE];
+    char name[AC_LISTEN_NAME];
     struct stat st;
     apr_status_t rv;
     int folder;
 
-    name_of(name, proc);
+    ac_listen_name(name, proc);
     folder = openat(k->private_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (folder < 0) {
         return errno;
@@ -193,9 +192,9 @@ apr_status_t ac_listen_take_path(ac_keeper_t *k, ac_kproc_t *proc)
 
 void ac_listen_drop(ac_keeper_t *k, ac_kproc_t *proc)
 {
-    char name[NAME_SIZE];
+    char name[AC_LISTEN_NAME];
 
-    name_of(name, proc);
+    ac_listen_name(name, proc);
     if (proc->listener >= 0) {
         close(proc->listener);
         proc->listener = -1;

@@ -11,6 +11,11 @@
 
 #include "keeper/process.h"
 
+#define AC_LISTEN_NAME 64
+
+/* Its name in s/ and p/, in AC_LISTEN_NAME bytes. */
+void ac_listen_name(char *name, const ac_kproc_t *proc);
+
 /* A listener of its own for the instance. */
 apr_status_t ac_listen_open(ac_keeper_t *k, ac_kproc_t *proc);
 /* That of a dead instance of the same app, under the name of the new one. */

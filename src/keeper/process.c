@@ -17,10 +17,12 @@
 #include "base/clock.h"
 #include "base/pidfd.h"
 #include "keeper/helper.h"
+#include "keeper/ledger.h"
+#include "keeper/leftover.h"
 #include "keeper/listen.h"
-#include "keeper/runtime.h"
 #include "keeper/service.h"
 #include "keeper/spawn.h"
+#include "keeper/stat.h"
 #include "spec/launch.h"
 
 ac_kproc_t *ac_kproc_find_any(ac_keeper_t *k, uint64_t tag)
@@ -143,13 +145,23 @@ void ac_kproc_note(ac_kproc_t *proc, const void *note, apr_size_t len)
     proc->is.note_len = copy ? len : 0;
 }
 
+static void signal_all(ac_kproc_t *proc, int sig)
+{
+    if (proc->left) {
+        ac_leftover_signal(proc, sig);
+    }
+    else {
+        kill(-(pid_t)proc->is.pid, sig);
+    }
+}
+
 void ac_kproc_signal(ac_kproc_t *proc, int sig, int group)
 {
     if (ac_kproc_alive(proc) && !group) {
         ac_pidfd_signal(proc->pidfd.fd, sig);
     }
     else if (group && (ac_kproc_alive(proc) || proc->leaving)) {
-        kill(-(pid_t)proc->is.pid, sig);
+        signal_all(proc, sig);
     }
 }
 
@@ -206,10 +218,10 @@ static void on_status(ac_keeper_t *k, ac_kwatch_t *watch, uint32_t events)
     }
     ac_kwatch_close(k, watch);
     if (res.fault == AC_FAULT_NONE) {
-        uid = ac_process_uid((pid_t)proc->is.pid);
+        uid = ac_stat_uid((pid_t)proc->is.pid);
         proc->is.uid = uid >= 0 ? (uint32_t)uid : 0;
         proc->is.state = AC_PROCESS_RUNNING;
-        proc->ledger = ac_ledger_add(k, (pid_t)proc->is.pid, proc->is.uid);
+        ac_ledger_put(k, proc);
     }
     answer_executed(k, proc->is.tag, &res);
 }
@@ -222,15 +234,26 @@ static int32_t wait_status_of(const siginfo_t *info)
                                          | (info->si_code == CLD_DUMPED ? 0x80 : 0);
 }
 
-static void on_exit_of(ac_keeper_t *k, ac_kwatch_t *watch, uint32_t events)
+static int read_status(const ac_kproc_t *proc, int32_t *pstatus)
 {
-    ac_kproc_t *proc = watch->owner;
-    apr_time_t leave = ac_clock_now() + AC_LEAVE_TIME;
     siginfo_t info;
 
     memset(&info, 0, sizeof(info));
     if (waitid(P_PID, proc->is.pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0
         || !info.si_pid) {
+        return 0;
+    }
+    *pstatus = wait_status_of(&info);
+    return 1;
+}
+
+static void on_exit_of(ac_keeper_t *k, ac_kwatch_t *watch, uint32_t events)
+{
+    ac_kproc_t *proc = watch->owner;
+    apr_time_t leave = ac_clock_now() + AC_LEAVE_TIME;
+    int32_t status = AC_WAIT_UNKNOWN;
+
+    if (!proc->left && !read_status(proc, &status)) {
         return;
     }
     if (proc->status.fd >= 0) {
@@ -238,15 +261,22 @@ static void on_exit_of(ac_keeper_t *k, ac_kwatch_t *watch, uint32_t events)
         ac_kwatch_close(k, &proc->status);
     }
     ac_kwatch_close(k, watch);
-    proc->is.wait_status = wait_status_of(&info);
+    proc->is.wait_status = status;
     proc->is.state = AC_PROCESS_EXITED;
     proc->leaving = 1;
-    kill(-(pid_t)proc->is.pid, SIGTERM);
+    proc->ended = ac_stat_now();
+    signal_all(proc, SIGTERM);
     if (!proc->kill_at || proc->kill_at > leave) {
         proc->kill_at = leave;
     }
     answer(k, AC_MSG_EXITED, proc->is.tag, (uint32_t)proc->is.wait_status);
     k->sweep = 1;
+}
+
+apr_status_t ac_kproc_watch_end(ac_keeper_t *k, ac_kproc_t *proc, int pidfd)
+{
+    ac_kwatch_init(&proc->pidfd, proc, on_exit_of);
+    return ac_kwatch_set(k, &proc->pidfd, pidfd, EPOLLIN);
 }
 
 static apr_status_t start(ac_keeper_t *k, ac_kproc_t *proc, const ac_spawn_request_t *req,
@@ -258,7 +288,7 @@ static apr_status_t start(ac_keeper_t *k, ac_kproc_t *proc, const ac_spawn_reque
     };
     apr_status_t rv = APR_SUCCESS;
     pid_t pid;
-    int status;
+    int status, pidfd;
 
     if (pipe2(out, O_CLOEXEC) < 0 || pipe2(err, O_CLOEXEC) < 0) {
         rv = errno;
@@ -280,10 +310,10 @@ static apr_status_t start(ac_keeper_t *k, ac_kproc_t *proc, const ac_spawn_reque
     proc->out = out[0];
     proc->err = err[0];
     ac_kwatch_init(&proc->status, proc, on_status);
-    ac_kwatch_init(&proc->pidfd, proc, on_exit_of);
     rv = ac_kwatch_set(k, &proc->status, status, EPOLLIN);
     if (rv == APR_SUCCESS) {
-        rv = ac_kwatch_pid(k, &proc->pidfd, pid);
+        pidfd = ac_pidfd_open(pid);
+        rv = pidfd < 0 ? errno : ac_kproc_watch_end(k, proc, pidfd);
     }
     if (rv != APR_SUCCESS) {
         /* Unwatched it would be lost: it ends here and now. */
@@ -324,6 +354,7 @@ void ac_kproc_spawn(ac_keeper_t *k, const ac_spawn_request_t *req)
     const ac_keeper_app_t *app = ac_keeper_config_find(k->config, req->app_id);
     ac_kproc_t *proc = ac_kproc_find(k, req->tag);
     apr_status_t rv;
+    ac_stat_t st;
 
     if (!app || (proc && (proc->is.pid || proc->is.app_id != req->app_id))) {
         not_started(k, req->tag, APR_EINVAL, "there is no such app");
@@ -345,6 +376,8 @@ void ac_kproc_spawn(ac_keeper_t *k, const ac_spawn_request_t *req)
         not_started(k, req->tag, rv, strerror(rv));
         return;
     }
+    proc->start = ac_stat_read(&st, (pid_t)proc->is.pid) ? st.start : 0;
+    ac_ledger_put(k, proc);
     send_stream(k, proc, 1);
     answer(k, AC_MSG_SPAWNED, req->tag, proc->is.pid);
 }

@@ -7,7 +7,8 @@
 /* Process instances: from LISTEN or SPAWN until they ended, were forgotten by
  * the manager, and left nothing behind.
  *
- * A main process that ended stays a zombie until its session is empty or was
+ * Those that a former keeper left are among them. A main process of our own that
+ * ended stays a zombie until its session is empty or was
  * killed: so its number, which names the group, cannot mean anybody else. */
 
 #include "keeper/state.h"
@@ -26,10 +27,13 @@ struct ac_kproc_t {
     int err;
     ac_log_target_t log;
     apr_interval_time_t shutdown_limit;
+    uint64_t start;             /* of ac_stat_t */
+    uint64_t ended;             /* the same clock, once a process left over ended */
     apr_time_t kill_at;         /* SIGKILL for all of it */
     apr_time_t linger_at;       /* it ended; the relay may ask for its log till then */
     int ledger;
     int orphans;                /* seen by the last sweep */
+    unsigned left:1;            /* by a former keeper: see keeper/leftover.h */
     unsigned leaving:1;         /* the main process ended, its session may not have */
     unsigned forgotten:1;
     unsigned has_path:1;        /* in s/ */
@@ -62,6 +66,8 @@ ac_kproc_t *ac_kproc_find_any(ac_keeper_t *k, uint64_t tag);
 ac_kproc_t *ac_kproc_create(ac_keeper_t *k, uint64_t tag, uint64_t app_id);
 /* Runs it; answers the manager. */
 void ac_kproc_spawn(ac_keeper_t *k, const ac_spawn_request_t *req);
+/* Watches its end through that pidfd, which is the instance's from now on. */
+apr_status_t ac_kproc_watch_end(ac_keeper_t *k, ac_kproc_t *proc, int pidfd);
 void ac_kproc_signal(ac_kproc_t *proc, int sig, int group);
 void ac_kproc_note(ac_kproc_t *proc, const void *note, apr_size_t len);
 void ac_kproc_forget(ac_keeper_t *k, ac_kproc_t *proc);

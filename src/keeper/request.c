@@ -8,6 +8,7 @@
 #include <apr_strings.h>
 
 #include "keeper/helper.h"
+#include "keeper/ledger.h"
 #include "keeper/listen.h"
 #include "keeper/output.h"
 #include "keeper/process.h"
@@ -150,6 +151,9 @@ static void on_note(ac_keeper_t *k, ac_wire_reader_t *r)
 
     if (ac_wire_reader_end(r) == APR_SUCCESS && proc) {
         ac_kproc_note(proc, note, len);
+        if (proc->is.pid) {
+            ac_ledger_put(k, proc);
+        }
     }
 }
 

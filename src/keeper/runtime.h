@@ -4,14 +4,13 @@
 #ifndef AC_KEEPER_RUNTIME_H
 #define AC_KEEPER_RUNTIME_H
 
-/* The runtime dir and the ledger in it.
+/* The runtime dir.
  *
  * Folders are made with their final owner and mode, and a runtime dir that
- * belongs to somebody else is refused. What a former keeper left is removed.
- * The ledger, keeper.pids, lists the sessions of running apps for the case that
- * the keeper is killed: the next one ends what it finds there before it starts
- * anything. A lock on the runtime dir says whose all of it is; a keeper that stops
- * lets it go and touches nothing there until, at its end, it got it back. */
+ * belongs to somebody else is refused. What a former keeper left is removed, but
+ * for the sockets of processes that still run (keeper/ledger.h). A lock on the
+ * runtime dir says whose all of it is; a keeper that stops lets it go and touches
+ * nothing there until, at its end, it got it back. */
 
 #include "keeper/state.h"
 
@@ -25,12 +24,5 @@ void ac_runtime_close(ac_keeper_t *k);
 
 /* A folder in p/ that an app wrote to: its files, then itself. */
 void ac_runtime_remove_private(ac_keeper_t *k, const char *name);
-
-/* The entry of a session, -1 if there is no room; and its end. */
-int ac_ledger_add(ac_keeper_t *k, pid_t pid, uid_t uid);
-void ac_ledger_remove(ac_keeper_t *k, int entry);
-
-/* Real uid of a process, or -1; zombies have one too. */
-int64_t ac_process_uid(pid_t pid);
 
 #endif

@@ -134,8 +134,9 @@ static int keep_links(int link, int peer)
     return close_range(peer >= 0 ? 5 : 4, ~0u, 0) == 0;
 }
 
-/* In the child. The keeper's memory goes along, so it stays unreadable; with the
- * keeper it ends, since two managers must never write one board. */
+/* In the child. The keeper's memory goes along, so it stays unreadable. A manager
+ * ends with its keeper, since two must never write one board; a relay goes on with
+ * the output of apps that outlive it. */
 static void become_service(ac_keeper_t *k, ac_service_t *svc, int link, int peer)
 {
     ac_identity_t id;
@@ -155,7 +156,9 @@ static void become_service(ac_keeper_t *k, ac_service_t *svc, int link, int peer
     if (!ac_identity_take(&id, &res)) {
         _exit(126);
     }
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (!svc->is_relay) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+    }
     prctl(PR_SET_NAME, svc->name);
     if (getppid() != k->pid) {
         _exit(0);
@@ -320,6 +323,10 @@ void ac_service_start_all(ac_keeper_t *k)
 
 void ac_service_close_all(ac_keeper_t *k)
 {
+    ac_wire_writer_t w;
+
+    ac_message_begin(&w, AC_MSG_STOP, k->ptemp);
+    ac_service_send(k, &k->relay, &w, NULL, 0);
     close_link(k, &k->manager);
     close_link(k, &k->relay);
 }

@@ -19,7 +19,7 @@ void ac_service_send(ac_keeper_t *k, ac_service_t *svc, const ac_wire_writer_t *
 /* The error logs in batches. */
 void ac_service_send_logs(ac_keeper_t *k, unsigned first, unsigned count);
 void ac_service_send_config(ac_keeper_t *k);
-/* Their links end, so do they; SIGKILL if not. */
+/* The relay hears that the end of its link is meant. They end; SIGKILL if not. */
 void ac_service_close_all(ac_keeper_t *k);
 void ac_service_kill_all(ac_keeper_t *k);
 

@@ -8,6 +8,11 @@
 
 #include <string.h>
 
+/* Of the bytes below; a keeper may find those that another version wrote. */
+#define NOTE_LAYOUT 1
+/* For those who still use a process of which nothing is known. */
+#define UNKNOWN_DRAIN_TIME apr_time_from_sec(10)
+
 static int note_get(ac_run_t *run, ac_sup_note_t *note, const ac_process_t *process)
 {
     ac_wire_reader_t r;
@@ -17,6 +22,9 @@ static int note_get(ac_run_t *run, ac_sup_note_t *note, const ac_process_t *proc
     uint32_t uid;
 
     ac_wire_reader_init(&r, process->note, process->note_len);
+    if (ac_wire_get_u32(&r) != NOTE_LAYOUT) {
+        return 0;
+    }
     digest = ac_wire_get_bytes(&r, &len);
     if (!digest || len != AC_SUP_DIGEST) {
         return 0;
@@ -49,6 +57,7 @@ void ac_run_note(ac_run_t *run)
     ac_wire_writer_t note, w;
 
     ac_wire_writer_init(&note, AC_NOTE_MAX, run->m->ptemp);
+    ac_wire_put_u32(&note, NOTE_LAYOUT);
     ac_wire_put_bytes(&note, is->digest, AC_SUP_DIGEST);
     ac_marks_put(&note, &is->marks);
     ac_wire_put_u32(&note, (uint32_t)is->state);
@@ -79,6 +88,10 @@ static void note_default(ac_manager_t *m, ac_sup_note_t *note,
     if (app) {
         memcpy(note->digest, app->digest, AC_SUP_DIGEST);
     }
+    if (process->origin != AC_PROCESS_OURS && process->note_len) {
+        note->state = AC_PROC_DRAIN;
+        note->limit = m->now + UNKNOWN_DRAIN_TIME;
+    }
 }
 
 static void run_recall(ac_run_t *run, const ac_adopted_t *adopted)
@@ -90,6 +103,10 @@ static void run_recall(ac_run_t *run, const ac_adopted_t *adopted)
     run->reach = process->reach;
     run->started = process->started;
     run->index = process->proc < AC_BOARD_PROCS ? (int)process->proc : -1;
+    if (process->origin == AC_PROCESS_FOREIGN) {
+        run->index = ac_publish_take(run->m);
+        run->uncounted = 1;
+    }
     run->listener = adopted->listener;
 }
 
@@ -107,6 +124,7 @@ static void adopt(ac_manager_t *m, const ac_adopted_t *adopted)
     note.tag = process->tag;
     note.slot = process->slot;
     note.generation = process->generation;
+    note.leftover = process->origin != AC_PROCESS_OURS;
     proc = process->pid ? ac_sup_adopt(m->sup, process->app_id, &note) : NULL;
     if (!proc) {
         ac_talk_tag(m, AC_MSG_FORGET, process->tag);

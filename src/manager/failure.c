@@ -205,6 +205,9 @@ apr_time_t ac_failure_due(const ac_manager_t *m)
 /* "with exit code 3", "by signal 9 (Killed)" */
 static const char *how_it_ended(int status, apr_pool_t *p)
 {
+    if (status == AC_WAIT_UNKNOWN) {
+        return "in a way that nobody saw";
+    }
     if (WIFSIGNALED(status)) {
         return apr_psprintf(p, "by signal %d (%s)%s", WTERMSIG(status),
                             strsignal(WTERMSIG(status)),

@@ -101,6 +101,7 @@ struct ac_run_t {
     unsigned announced:1;       /* READY=1 came */
     unsigned path_asked:1;
     unsigned path_taken:1;
+    unsigned uncounted:1;       /* children of another board use it, too */
     /* doubt.c */
     ac_run_t *next_doubted;
     apr_time_t doubt_at;        /* 0: not in doubt */

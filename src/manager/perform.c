@@ -84,6 +84,9 @@ static void send_signal(ac_run_t *run, const ac_sup_action_t *act)
 
 static void count_requests(ac_run_t *run)
 {
+    if (run->uncounted) {
+        return;
+    }
     if (run->index < 0
         || ac_rows_proc_count(run->m->rows, (unsigned)run->index) == 0) {
         ac_sup_drained(run->proc);
@@ -151,6 +154,10 @@ static void say_run(ac_run_t *run, const ac_sup_action_t *act)
     if (act->say == AC_SAY_DRAIN) {
         ac_talk_run(run, AC_LEVEL_NOTICE, "gets no new requests: %s",
                     reason_to_drain(run->proc));
+    }
+    else if (act->say == AC_SAY_DRAIN_LIMIT && run->uncounted) {
+        ac_talk_run(run, AC_LEVEL_NOTICE, "is stopped: httpd's children of before had %s"
+                    " for their last requests to it", span);
     }
     else if (act->say == AC_SAY_DRAIN_LIMIT) {
         ac_talk_run(run, AC_LEVEL_WARNING,

@@ -25,7 +25,7 @@ static int is_stale(const ac_sup_proc_t *proc)
 {
     const ac_sup_app_t *app = proc->app;
 
-    return memcmp(proc->is.digest, app->digest, AC_SUP_DIGEST) != 0
+    return proc->is.leftover || memcmp(proc->is.digest, app->digest, AC_SUP_DIGEST) != 0
            || ac_marks_changed(&proc->is.marks, &app->marks, app->conf.keep_config);
 }
 
@@ -519,6 +519,12 @@ static void adopt_state(ac_sup_proc_t *proc, const ac_sup_note_t *note)
         proc->due = proc->app->sup->now;
         break;
     default:
+        if (proc->is.leftover) {
+            /* Neither its output nor the end of its exec would ever be known. */
+            ac_fleet_enter(proc, AC_PROC_START);
+            ac_sup_end_proc(proc, 0);
+            break;
+        }
         adopt_starting(proc, note->limit);
         break;
     }
@@ -543,7 +549,8 @@ ac_sup_proc_t *ac_sup_adopt(ac_sup_t *sup, uint64_t app_id, const ac_sup_note_t 
     proc = ac_fleet_add_proc(app, note->slot);
     proc->is.tag = note->tag;
     proc->is.generation = note->generation;
-    proc->is.listener = note->listener;
+    proc->is.listener = note->listener && !note->leftover;
+    proc->is.leftover = note->leftover;
     memcpy(proc->is.digest, note->digest, AC_SUP_DIGEST);
     proc->is.marks = note->marks;
     app->last_generation = note->generation > generation ? note->generation : generation;
@@ -551,8 +558,8 @@ ac_sup_proc_t *ac_sup_adopt(ac_sup_t *sup, uint64_t app_id, const ac_sup_note_t 
         sup->next_tag = note->tag + 1;
     }
     /* That many may come from a web.config, which only the next look reads. */
-    if (note->state == AC_PROC_READY && !is_stale(proc)
-        && note->slot >= app->conf.processes) {
+    if (note->state == AC_PROC_READY && note->slot >= app->conf.processes
+        && !memcmp(note->digest, app->digest, AC_SUP_DIGEST)) {
         app->conf.processes = note->slot + 1;
     }
     adopt_state(proc, note);

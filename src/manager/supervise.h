@@ -67,6 +67,7 @@ typedef struct ac_sup_note_t {
     apr_time_t since;           /* it entered the state */
     apr_time_t limit;           /* end of the state, 0 if open */
     unsigned listener:1;
+    unsigned leftover:1;        /* a keeper that is gone started it: to be replaced */
 } ac_sup_note_t;
 
 struct ac_sup_proc_t {

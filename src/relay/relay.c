@@ -35,6 +35,7 @@ struct relay_t {
     ac_logs_t logs;
     ac_streams_t streams;
     apr_pool_t *scratch;        /* of one message */
+    int stopping;               /* the keeper said so */
 };
 
 static void link_close(link_t *link)
@@ -163,6 +164,9 @@ static void dispatch_keeper(relay_t *relay, ac_message_t *msg)
     case AC_MSG_LINE:
         on_line(relay, msg);
         break;
+    case AC_MSG_STOP:
+        relay->stopping = 1;
+        break;
     default:
         break;
     }
@@ -262,7 +266,7 @@ static void take_signals(void)
     sigset_t none;
     apr_size_t i;
 
-    /* It ends with the keeper, not before: the last words of apps that are being
+    /* It ends with the keeper or later, not before: the last words of apps that are being
      * stopped by the same signal still have to be written. */
     for (i = 0; i < sizeof(ignored) / sizeof(ignored[0]); ++i) {
         signal(ignored[i], SIG_IGN);
@@ -282,6 +286,18 @@ static void farewell(relay_t *relay)
     while ((ac_logs_busy(&relay->logs) || ac_streams_busy(&relay->streams))
            && (now = ac_clock_now()) < limit) {
         ac_relay_loop_once(&relay->loop, (int)apr_time_as_msec(limit - now) + 1);
+    }
+}
+
+/* The keeper was killed. Its apps live, and one that cannot print any more may
+ * die of it: so their output is written for as long as there is any. Another
+ * relay has the apps that start from now on. */
+static void outlive(relay_t *relay)
+{
+    ac_streams_abandon(&relay->streams);
+    while (ac_streams_open(&relay->streams)) {
+        ac_relay_loop_once(&relay->loop, -1);
+        ac_streams_sweep(&relay->streams);
     }
 }
 
@@ -324,6 +340,9 @@ void ac_relay_main(int link, int peer)
         }
     }
     receive_all(&relay.manager);
+    if (!relay.stopping) {
+        outlive(&relay);
+    }
     farewell(&relay);
     _exit(0);
 }

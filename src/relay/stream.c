@@ -405,6 +405,27 @@ void ac_streams_drain(ac_streams_t *streams)
     }
 }
 
+void ac_streams_abandon(ac_streams_t *streams)
+{
+    ac_stream_t *stream;
+
+    for (stream = streams->first; stream; stream = stream->next) {
+        if (stream->own.held) {
+            opened(stream, -1, APR_EOF);
+        }
+    }
+}
+
+int ac_streams_open(const ac_streams_t *streams)
+{
+    const ac_stream_t *stream = streams->first;
+
+    while (stream && inputs_ended(stream)) {
+        stream = stream->next;
+    }
+    return stream != NULL;
+}
+
 int ac_streams_busy(const ac_streams_t *streams)
 {
     const ac_stream_t *stream;

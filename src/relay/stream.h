@@ -46,6 +46,11 @@ void ac_streams_drain(ac_streams_t *streams);
 /* To be called after every event: lets go of streams that are at their end and
  * written out, and of the oldest when too many wait for a log that takes nothing. */
 void ac_streams_sweep(ac_streams_t *streams);
+/* Nobody opens files or programs any more: what waits for one goes to the error
+ * log. */
+void ac_streams_abandon(ac_streams_t *streams);
+/* Is there a process left that may print? */
+int ac_streams_open(const ac_streams_t *streams);
 /* Does any stream's own file or program have lines to write? */
 int ac_streams_busy(const ac_streams_t *streams);
 

@@ -17,6 +17,7 @@ void ac_process_put(ac_wire_writer_t *w, const ac_process_t *process)
     ac_wire_put_u32(w, process->pid);
     ac_wire_put_u32(w, process->uid);
     ac_wire_put_u32(w, process->state);
+    ac_wire_put_u32(w, process->origin);
     ac_wire_put_u32(w, (uint32_t)process->wait_status);
     ac_wire_put_i64(w, process->started);
     ac_wire_put_bytes(w, process->note, process->note_len);
@@ -36,6 +37,7 @@ void ac_process_get(ac_wire_reader_t *r, ac_process_t *process, apr_pool_t *p)
     process->pid = ac_wire_get_u32(r);
     process->uid = ac_wire_get_u32(r);
     process->state = (ac_process_state_e)ac_wire_get_count(r, AC_PROCESS_EXITED);
+    process->origin = (ac_process_origin_e)ac_wire_get_count(r, AC_PROCESS_FOREIGN);
     process->wait_status = (int32_t)ac_wire_get_u32(r);
     process->started = ac_wire_get_i64(r);
     note = ac_wire_get_bytes(r, &process->note_len);

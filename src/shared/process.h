@@ -16,6 +16,9 @@
 #include "base/wire.h"
 
 #define AC_NOTE_MAX 4096
+/* The end of a process that was no child of the keeper. As a wait status it is
+ * neither an exit nor a signal. */
+#define AC_WAIT_UNKNOWN 0x7f
 
 typedef enum ac_process_state_e {
     AC_PROCESS_LISTENING = 0,   /* LISTEN was answered, no SPAWN came */
@@ -23,6 +26,12 @@ typedef enum ac_process_state_e {
     AC_PROCESS_RUNNING,         /* EXECUTED without a fault */
     AC_PROCESS_EXITED           /* EXITED; wait for FORGET */
 } ac_process_state_e;
+
+typedef enum ac_process_origin_e {
+    AC_PROCESS_OURS = 0,
+    AC_PROCESS_LEFT,            /* by a keeper that is gone */
+    AC_PROCESS_FOREIGN          /* the same, and it served those who see another board */
+} ac_process_origin_e;
 
 typedef struct ac_process_t {
     uint64_t tag;
@@ -34,6 +43,7 @@ typedef struct ac_process_t {
     uint32_t pid;               /* 0 before SPAWNED */
     uint32_t uid;               /* of the process; 0 before EXECUTED */
     ac_process_state_e state;
+    ac_process_origin_e origin;
     int32_t wait_status;        /* of EXITED, else -1 */
     apr_time_t started;         /* ac_clock_now() of the fork */
     const void *note;

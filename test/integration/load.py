@@ -3,6 +3,7 @@
 """Requests without pause while a test does something to the server."""
 
 import threading
+import time
 
 from processes import wait_for
 
@@ -14,6 +15,7 @@ class Load:
     def __init__(self, env, *paths, threads=3, method="GET"):
         self.env, self.paths, self.method = env, paths, method
         self.answers, self.errors = [], []
+        self.slowest = 0.0      # seconds
         self.stopped = threading.Event()
         self.threads = [threading.Thread(target=self.run, args=[i])
                         for i in range(threads)]
@@ -21,11 +23,13 @@ class Load:
     def run(self, i):
         while not self.stopped.is_set():
             i += 1
+            begin = time.monotonic()
             try:
                 self.answers.append(self.env.get(self.paths[i % len(self.paths)],
                                                  method=self.method, timeout=60))
             except OSError as error:
                 self.errors.append(error)
+            self.slowest = max(self.slowest, time.monotonic() - begin)
 
     def __enter__(self):
         for thread in self.threads:

@@ -305,5 +305,6 @@ def test_keeper_is_replaced(httpd):
     wait_for(lambda: httpd.keeper() not in (0, old), 15, "another keeper")
     httpd.wait_log("the keeper, which starts and watches all apps, ended")
     wait_for(lambda: httpd.get("/plain/pid").status == 200, 20)
-    pid = int(httpd.get("/plain/pid").text)
-    assert pid in {p.pid for p in processes.descendants(httpd.keeper())}
+    wait_for(lambda: int(httpd.get("/plain/pid").text)
+             in {p.pid for p in processes.descendants(httpd.keeper())}, 20,
+             "a process of the new keeper")

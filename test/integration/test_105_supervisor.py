@@ -175,23 +175,79 @@ def test_manager_and_relay_die_together(httpd):
     wait_for(lambda: "app one: counted 9000." in httpd.recent_log())
 
 
+def replaced(env, name, old):
+    """True when all processes of before are gone, and as many run under the keeper."""
+    return len(pids(env, name)) == len(old) and not any(map(processes.alive, old))
+
+
 def test_keeper_dies_under_load(httpd):
-    httpd.allow(r"\[appcore:\w+\]")
-    old = httpd.keeper()
-    orphans = pids(httpd, "one") + pids(httpd, "many")
-    with Load(httpd, "/one/pid", "/many/pid") as load:
+    """Requests of all kinds go on; the new processes are there before the old ones
+    go, so none has to wait for a start."""
+    httpd.allow(r"\[appcore:\w+\].*keeper")
+    conf = usual(httpd, block(httpd, "heavy",
+                              "AppCoreEnvironmentVariable START_DELAY_MS 4000"))
+    reload(httpd, conf)
+    get(httpd, "heavy")
+    old = {name: pids(httpd, name) for name in ("one", "many", "heavy")}
+    keeper = httpd.keeper()
+    with Load(httpd, "/one/pid", "/many/pid", "/heavy/pid", "/many/slow?ms=300",
+              method="POST", threads=4) as load:
         load.wait(20)
-        kill(old)
-        wait_for(lambda: httpd.keeper() not in (0, old), 15, "another keeper")
-        wait_for(lambda: int(get(httpd, "one")) not in orphans, 20, "another process")
+        kill(keeper)
+        for name, before in old.items():
+            wait_for(lambda: replaced(httpd, name, before), 30, f"new ones of {name}")
         load.wait(20)
-    # The parent notices within its second; until then the old apps answer.
     load.check()
-    wait_for(lambda: not any(map(processes.alive, orphans)), 20, "the end of orphans")
-    family = {p.pid for p in processes.descendants(httpd.keeper())}
-    assert int(get(httpd, "many")) in family
+    assert load.slowest < 3.5
+    assert httpd.keeper() != keeper
+    httpd.wait_log("took over 5 processes from a keeper that is gone")
     get(httpd, "one", "count", first=9100, n=1)
     wait_for(lambda: "app one: counted 9100." in httpd.recent_log())
+
+
+def test_output_outlives_the_keeper(httpd):
+    """Between two keepers and until it is replaced an app prints to somebody."""
+    httpd.allow(r"\[appcore:\w+\].*keeper")
+    old, relay = pids(httpd, "one"), httpd.helper("relay")
+    kill(httpd.keeper())
+    assert get(httpd, "one", "count", first=9500, n=1) == "printed"
+    wait_for(lambda: "app one: counted 9500." in httpd.recent_log())
+    wait_for(lambda: replaced(httpd, "one", old), 30, "another process")
+    wait_for(lambda: not processes.alive(relay), 15, "the end of the old relay")
+
+
+def test_app_and_keeper_die_together(httpd):
+    httpd.allow(r"\[appcore:\w+\].*keeper", r"app one: process \d+ ")
+    old = pids(httpd, "one")
+    kill(httpd.keeper(), *old)
+    assert get(httpd, "one") not in map(str, old)
+    wait_for(lambda: replaced(httpd, "one", old), 30, "another process")
+
+
+def test_change_while_there_is_no_keeper(httpd):
+    """A removed app ends, a changed one is replaced, whoever started it."""
+    httpd.allow(r"\[appcore:\w+\].*keeper")
+    reload(httpd, usual(httpd, block(httpd, "extra")))
+    get(httpd, "extra")
+    old = pids(httpd, "extra") + pids(httpd, "many")
+    kill(httpd.keeper())
+    reload(httpd, usual(httpd).replace(
+        "Application 3", "Application 3\nAppCoreEnvironmentVariable ROUND kept"))
+    wait_for(lambda: not any(map(processes.alive, old)), 30, "the end of the old ones")
+    assert get(httpd, "many", "round") == "kept"
+
+
+def test_keeper_and_httpd_die_together(httpd):
+    """Nobody is left to end the apps; the next httpd does it before it starts any."""
+    old = pids(httpd, "one") + pids(httpd, "many")
+    relay, workers = httpd.helper("relay"), httpd.workers()
+    kill(httpd.keeper(), httpd.httpd_pid(), *(p.pid for p in workers))
+    assert all(map(processes.alive, old))
+    os.unlink(httpd.path("run", "httpd.pid"))
+    httpd.start(httpd.conf_now)
+    assert get(httpd, "one")
+    assert not any(map(processes.alive, old))
+    wait_for(lambda: not processes.alive(relay), 15, "the end of the old relay")
 
 
 # Reloads --------------------------------------------------------------------------

@@ -357,30 +357,159 @@ START_TEST(apps_end_when_httpd_is_killed)
 }
 END_TEST
 
-START_TEST(a_new_keeper_ends_what_a_killed_one_left)
+static void kill_keeper(void)
 {
-    pid_t app, grandchild;
-
-    app = run_shell(1, "sleep 60 & echo $!; wait");
-    grandchild = atoi(read_line(app_out));
-    UNTIL(access(in_dir("run/keeper.pids"), R_OK) == 0);
     kill(h.keeper, SIGKILL);
     ck_assert_int_eq(waitpid(h.keeper, NULL, 0), h.keeper);
-    /* Manager and relay go with it, the app does not. */
-    UNTIL(process_gone(h.manager_pid) && process_gone(h.relay_pid));
-    ck_assert(!process_gone(app));
+    UNTIL(process_gone(h.manager_pid));
     close(h.keeper_pidfd);
     close(h.control);
     close(h.manager);
     close(h.relay);
+    h.control = h.manager = h.relay = -1;
+    UNTIL(process_gone(h.relay_pid));
+}
+
+static void next_keeper(void)
+{
     harness_fork_keeper();
     harness_configure();
-    UNTIL(process_gone(app) && process_gone(grandchild));
     harness_links();
+}
+
+/* Skips what comes before. */
+static ac_process_t adopted(uint64_t tag)
+{
+    ac_process_t process;
+    ac_message_t *msg;
+
+    do {
+        msg = hear(h.manager, AC_MSG_ADOPT);
+        ac_process_get(&msg->body, &process, p);
+    } while (process.tag != tag);
+    return process;
+}
+
+static void change_ledger(off_t at, uint64_t value)
+{
+    int fd = open(in_dir("run/keeper.pids"), O_RDWR);
+
+    ck_assert_int_eq(pwrite(fd, &value, sizeof(value), at), sizeof(value));
+    close(fd);
+}
+
+START_TEST(a_new_keeper_takes_over_what_a_killed_one_left)
+{
+    pid_t app, grandchild;
+    ac_process_t process;
+    ac_wire_writer_t w;
+
+    ask_listen(1, 3, AC_REACH_FD, 0);
+    hear_tag(AC_MSG_LISTENING, 1);
+    ask_shell(1, AC_REACH_FD, "sleep 60 & echo $!; wait");
+    app = spawned(1);
+    ck_assert_int_eq(executed(1).fault, AC_FAULT_NONE);
+    take_stream(1);
+    grandchild = atoi(read_line(app_out));
+    ac_message_begin(&w, AC_MSG_NOTE, p);
+    ac_wire_put_u64(&w, 1);
+    ac_wire_put_bytes(&w, "my note", 7);
+    say(h.manager, &w);
+    /* Answered after the note was written. */
+    ask_listen(2, 9, AC_REACH_FD, 0);
+    hear_tag(AC_MSG_LISTENING, 2);
+    kill_keeper();
+    ck_assert(!process_gone(app));
+    next_keeper();
+    process = adopted(1);
+    ck_assert_int_eq(process.origin, AC_PROCESS_LEFT);
+    ck_assert_int_eq(process.state, AC_PROCESS_RUNNING);
+    ck_assert_uint_eq(process.pid, (uint32_t)app);
+    ck_assert_uint_eq(process.generation, 3);
+    ck_assert_uint_eq(process.proc, 7);
+    ck_assert_uint_eq(process.note_len, 7);
+    ck_assert_mem_eq(process.note, "my note", 7);
+    if (is_root()) {
+        ck_assert_uint_eq(process.uid, OTHER_USER);
+    }
+    /* Its socket is where it was, what nobody listens to is not. */
+    ck_assert_int_eq(access(in_dir("run/s/1122334455667788.0.3"), F_OK), 0);
+    ck_assert_int_eq(access(in_dir("run/s/1122334455667788.0.9"), F_OK), -1);
+    ck_assert(!process_gone(app) && !process_gone(grandchild));
+    ask_signal(1, SIGTERM, 0);
+    ck_assert_int_eq(exited(1), AC_WAIT_UNKNOWN);
+    UNTIL(process_gone(app) && process_gone(grandchild));
+    say_tag(AC_MSG_FORGET, 1);
+    UNTIL(access(in_dir("run/s/1122334455667788.0.3"), F_OK) < 0);
+}
+END_TEST
+
+START_TEST(a_deaf_one_that_was_left_is_killed_at_the_end)
+{
+    pid_t app = run_shell(1, "trap '' TERM; echo deaf; while :; do sleep 60; done");
+
+    ck_assert_str_eq(read_line(app_out), "deaf");
+    kill_keeper();
+    next_keeper();
+    adopted(1);
+    ck_assert(!process_gone(app));
+    harness_stop();
+    ck_assert(process_gone(app));
+    harness_no_keeper();
+}
+END_TEST
+
+START_TEST(what_another_version_left_is_taken_over)
+{
+    pid_t app = run_shell(1, "exec sleep 60");
+
+    /* The inode of the board: that of another module is another one. */
+    kill_keeper();
+    change_ledger(24, 1);
+    next_keeper();
+    ck_assert_int_eq(adopted(1).origin, AC_PROCESS_FOREIGN);
+    ask_signal(1, SIGKILL, 1);
+    ck_assert_int_eq(exited(1), AC_WAIT_UNKNOWN);
+    ck_assert(process_gone(app));
+}
+END_TEST
+
+START_TEST(what_another_httpd_left_is_ended)
+{
+    pid_t app = run_shell(1, "sleep 60 & echo $!; wait"), grandchild;
+
+    grandchild = atoi(read_line(app_out));
+    kill_keeper();
+    /* The start time of httpd's parent. */
+    change_ledger(16, 1);
+    next_keeper();
+    ck_assert(process_gone(app) && process_gone(grandchild));
     while (waitpid(-1, NULL, WNOHANG) > 0) {
     }
     run_shell(5, "echo new");
     ck_assert_str_eq(read_line(app_out), "new");
+}
+END_TEST
+
+START_TEST(a_number_that_means_somebody_else_is_left_alone)
+{
+    pid_t app = run_shell(1, "exec sleep 60"), stranger;
+
+    kill_keeper();
+    kill(app, SIGKILL);
+    UNTIL(process_gone(app));
+    stranger = fork();
+    if (stranger == 0) {
+        setsid();
+        pause();
+        _exit(0);
+    }
+    UNTIL(getsid(stranger) == stranger);
+    change_ledger(1024, (uint64_t)OTHER_USER << 32 | (uint32_t)stranger);
+    next_keeper();
+    hear(h.manager, AC_MSG_BEGIN);
+    ck_assert(!process_gone(stranger));
+    kill(stranger, SIGKILL);
 }
 END_TEST
 
@@ -454,7 +583,11 @@ TCase *end_case(void)
     tcase_add_test(tc, many_apps_end_together);
     tcase_add_test(tc, apps_end_when_the_control_link_does);
     tcase_add_test(tc, apps_end_when_httpd_is_killed);
-    tcase_add_test(tc, a_new_keeper_ends_what_a_killed_one_left);
+    tcase_add_test(tc, a_new_keeper_takes_over_what_a_killed_one_left);
+    tcase_add_test(tc, a_deaf_one_that_was_left_is_killed_at_the_end);
+    tcase_add_test(tc, what_another_version_left_is_taken_over);
+    tcase_add_test(tc, what_another_httpd_left_is_ended);
+    tcase_add_test(tc, a_number_that_means_somebody_else_is_left_alone);
     return tc;
 }
 
