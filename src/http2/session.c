@@ -70,8 +70,8 @@ static int take_status(ac_h2_t *h2, const char *value)
 {
     int status = atoi(value);
 
-    if (status < 100 || status > 599) {
-        return refuse(h2, "a status outside 100 to 599");
+    if (status < 100) {
+        return refuse(h2, "a status below 100");
     }
     h2->response->status = status;
     return 0;

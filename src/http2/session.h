@@ -18,6 +18,8 @@
  * and forgotten by ac_h2_end(). Callbacks run within ac_h2_receive() and must call
  * nothing here. */
 
+/* First: with offsetof at hand, APR's rings need no null pointer. */
+#include <stddef.h>
 #include <apr_buckets.h>
 #include <apr_pools.h>
 #include <apr_tables.h>

@@ -83,6 +83,80 @@ START_TEST(test_port_is_ready_when_its_owner_listens)
 }
 END_TEST
 
+/* Asked in HTTP/2: says SETTINGS, says something else, hangs up, is silent. */
+static const struct {
+    const char *answer;
+    apr_size_t len;
+    ac_protocol_e protocol;
+} asked_servers[] = {
+    { "\0\0\0\4\0\0\0\0\0", 9, AC_PROTOCOL_H2C },
+    { "HTTP/1.1 400 Bad\r\n\r\n", 20, AC_PROTOCOL_HTTP1 },
+    { "", 0, AC_PROTOCOL_HTTP1 },
+    { NULL, 0, AC_PROTOCOL_HTTP1 },
+};
+
+static void answer_greeting(int fd, const char *answer, apr_size_t len)
+{
+    char text[24];
+    int conn;
+
+    do {
+        conn = accept(fd, NULL, NULL);
+        ck_assert_int_ge(conn, 0);
+        /* The first connection only looks whether one is taken. */
+    } while (recv(conn, text, sizeof(text), MSG_WAITALL) <= 0 && close(conn) == 0);
+    ck_assert_int_eq(memcmp(text, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 24), 0);
+    wait_state(AC_APP_STARTING);
+    if (answer) {
+        ck_assert_int_eq(write(conn, answer, len), (ssize_t)len);
+        close(conn);
+    }
+}
+
+START_TEST(test_a_server_of_aspnetcore_is_asked_what_it_speaks)
+{
+    ac_launch_t *launch = launch_default(AC_REACH_PORT);
+    ac_board_app_t app;
+    ac_board_proc_t proc;
+    asked_t spawn;
+    int fd;
+
+    configure_app();
+    begin();
+    child_hello();
+    launch->kind = AC_KIND_DOTNET;
+    start_app(&spawn, launch);
+    fd = connect_tcp_listener((uint32_t)atoi(env_of(&spawn, "ASPNETCORE_PORT")));
+    answer_greeting(fd, asked_servers[_i].answer, asked_servers[_i].len);
+    app = wait_state(AC_APP_RUNNING);
+    ac_board_proc(k.board, app.slots[0], k.spec.id, &proc);
+    ck_assert_uint_eq(proc.protocol, asked_servers[_i].protocol);
+    close(fd);
+}
+END_TEST
+
+START_TEST(test_a_directive_says_what_a_server_speaks)
+{
+    ac_board_app_t app;
+    ac_board_proc_t proc;
+    asked_t spawn;
+    int fd;
+
+    k.set->protocol.v = AC_PROTOCOL_H2C;
+    k.set->protocol.origin = AC_ORIGIN_APP;
+    configure_app();
+    begin();
+    child_hello();
+    fd = start_app(&spawn, launch_default(AC_REACH_FD));
+    accept_one(fd);
+    app = wait_state(AC_APP_RUNNING);
+    ac_board_proc(k.board, app.slots[0], k.spec.id, &proc);
+    ck_assert_uint_eq(proc.protocol, AC_PROTOCOL_H2C);
+    ck_assert(relay_says("speaking HTTP/2"));
+    close(fd);
+}
+END_TEST
+
 START_TEST(test_port_of_a_stranger_fails_the_start)
 {
     ac_launch_t *launch = launch_default(AC_REACH_PORT);
@@ -196,6 +270,7 @@ static void notify_from(pid_t group, const char *text)
 
 START_TEST(test_ready_notification)
 {
+    ac_board_proc_t proc;
     asked_t spawn;
     int fd;
 
@@ -211,8 +286,10 @@ START_TEST(test_ready_notification)
     begin();
     child_hello();
     fd = start_app(&spawn, launch_default(AC_REACH_FD));
-    notify_from(app_pid, "STATUS=up\nREADY=1\n");
+    notify_from(app_pid, "STATUS=up\nX_APPCORE_PROTOCOL=h2c\nREADY=1\n");
     ck_assert(relay_says("says: up"));
+    ac_board_proc(k.board, wait_state(AC_APP_RUNNING).slots[0], k.spec.id, &proc);
+    ck_assert_uint_eq(proc.protocol, AC_PROTOCOL_H2C);
     close(fd);
 }
 END_TEST
@@ -443,6 +520,8 @@ TCase *loop_case(void)
     tcase_add_checked_fixture(tc, world_of_processes, end_of_processes);
     tcase_add_test(tc, test_fd_is_ready_when_it_accepts);
     tcase_add_test(tc, test_port_is_ready_when_its_owner_listens);
+    tcase_add_loop_test(tc, test_a_server_of_aspnetcore_is_asked_what_it_speaks, 0, 4);
+    tcase_add_test(tc, test_a_directive_says_what_a_server_speaks);
     tcase_add_test(tc, test_port_of_a_stranger_fails_the_start);
     tcase_add_loop_test(tc, test_fd_and_port_race, 0, 2);
     tcase_add_test(tc, test_path_is_ready_when_moved_and_connected);

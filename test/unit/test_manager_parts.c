@@ -18,6 +18,7 @@
 #include "manager/evidence.h"
 #include "manager/notify.h"
 #include "manager/port.h"
+#include "manager/protocol.h"
 #include "spec/launch.h"
 
 /* breaker */
@@ -247,6 +248,9 @@ START_TEST(test_notify)
     char ready[] = "STATUS=warming up\nREADY=1\n";
     char not_yet[] = "READY=0\nXREADY=1\nREADY=1x\nSTATUS";
     char empty[] = "";
+    char h2c[] = "X_APPCORE_PROTOCOL=h2c";
+    char http1[] = "READY=1\nX_APPCORE_PROTOCOL=http/1.1\n";
+    char other[] = "X_APPCORE_PROTOCOL=h2cx\nPROTOCOL=h2c";
     ac_notify_t said;
 
     ac_notify_parse(&said, ready);
@@ -257,6 +261,38 @@ START_TEST(test_notify)
     ck_assert_ptr_null(said.status);
     ac_notify_parse(&said, empty);
     ck_assert_int_eq(said.ready, 0);
+    ac_notify_parse(&said, h2c);
+    ck_assert_int_eq(said.protocol, AC_PROTOCOL_H2C);
+    ac_notify_parse(&said, http1);
+    ck_assert_int_eq(said.protocol, AC_PROTOCOL_HTTP1);
+    ac_notify_parse(&said, other);
+    ck_assert_int_eq(said.protocol, AC_PROTOCOL_AUTO);
+}
+END_TEST
+
+/* protocol */
+
+static const struct {
+    const char *answer;
+    apr_size_t len;
+    ac_protocol_e protocol;
+} greetings[] = {
+    { "", 0, AC_PROTOCOL_AUTO },
+    { "\0\0\30\4\0\0\0\0", 8, AC_PROTOCOL_AUTO },
+    /* Kestrel with HTTP/2 alone, node's http2, Kestrel with HTTP/1.1 (GOAWAY) */
+    { "\0\0\30\4\0\0\0\0\0", 9, AC_PROTOCOL_H2C },
+    { "\0\0\0\4\0\0\0\0\0\0\0\0", 12, AC_PROTOCOL_H2C },
+    { "\0\0\10\7\0\0\0\0\0", 9, AC_PROTOCOL_HTTP1 },
+    { "\0\0\0\4\0\0\0\0\1", 9, AC_PROTOCOL_HTTP1 },
+    { "H", 1, AC_PROTOCOL_HTTP1 },
+    { "HTTP/1.1 400 Bad Request", 24, AC_PROTOCOL_HTTP1 },
+    { "\25\3\1", 3, AC_PROTOCOL_HTTP1 },
+};
+
+START_TEST(test_protocol)
+{
+    ck_assert_int_eq(ac_protocol_of(greetings[_i].answer, greetings[_i].len),
+                     greetings[_i].protocol);
 }
 END_TEST
 
@@ -394,6 +430,8 @@ TCase *parts_case(void)
     tcase_add_test(tc, test_port_draw);
     tcase_add_test(tc, test_token);
     tcase_add_test(tc, test_notify);
+    tcase_add_loop_test(tc, test_protocol, 0,
+                        (int)(sizeof(greetings) / sizeof(greetings[0])));
     tcase_add_test(tc, test_diagnose_output);
     tcase_add_test(tc, test_diagnose_evidence);
     tcase_add_test(tc, test_diagnose_end);

@@ -127,6 +127,33 @@ START_TEST(an_unasked_answer_is_not_used)
 }
 END_TEST
 
+/* HTTP/2 says things between requests; a PING wants an answer. */
+START_TEST(an_idle_http2_connection_may_talk)
+{
+    static const char ping[] = "\0\0\0\4\0\0\0\0\0" "\0\0\10\6\0\0\0\0\0" "12345678";
+    static const char goaway[] = "\0\0\10\7\0\0\0\0\0" "\0\0\0\0\0\0\0";
+    ac_appconn_t *conn = connection(GENERATION);
+    char answer[1024];
+    ssize_t n;
+
+    conn->h2 = ac_h2_create();
+    if (!conn->h2) {
+        ck_assert(!ac_h2_supported());
+        return;
+    }
+    put(conn, 0);
+    ck_assert_int_eq(write(peer, ping, sizeof(ping) - 1), sizeof(ping) - 1);
+    conn = ac_pool_take(pool, PROC, GENERATION, 0, 0);
+    ck_assert_ptr_nonnull(conn);
+    n = read(peer, answer, sizeof(answer));
+    ck_assert_int_ge(n, 17);
+    ck_assert_ptr_nonnull(memmem(answer, (size_t)n, "12345678", 8));
+    put(conn, 0);
+    ck_assert_int_eq(write(peer, goaway, sizeof(goaway)), sizeof(goaway));
+    ck_assert_ptr_null(ac_pool_take(pool, PROC, GENERATION, 0, 0));
+}
+END_TEST
+
 START_TEST(careful_requests_take_fresh_connections_only)
 {
     apr_time_t late = AC_POOL_FRESH + 1;
@@ -331,6 +358,7 @@ TCase *test_outproc_pool(void)
     tcase_add_test(tc, a_full_pool_closes_what_is_put);
     tcase_add_test(tc, a_closed_peer_is_noticed);
     tcase_add_test(tc, an_unasked_answer_is_not_used);
+    tcase_add_test(tc, an_idle_http2_connection_may_talk);
     tcase_add_test(tc, careful_requests_take_fresh_connections_only);
     tcase_add_test(tc, the_apps_own_timeout_counts);
     tcase_add_test(tc, nothing_idles_forever);

@@ -63,6 +63,19 @@ START_TEST(what_may_have_been_processed_is_not_sent_twice)
 }
 END_TEST
 
+START_TEST(what_was_not_looked_at_is_sent_again)
+{
+    ac_retry_facts_t facts = closed(1, 1, 0);
+
+    facts.unread = 1;
+    ck_assert_int_eq(ac_retry_decide(&facts), AC_RETRY_NOW);
+    facts.repeats = 1;
+    ck_assert_int_eq(ac_retry_decide(&facts), AC_RETRY_NO);
+    facts.repeats = facts.replayable = 0;
+    ck_assert_int_eq(ac_retry_decide(&facts), AC_RETRY_NO);
+}
+END_TEST
+
 START_TEST(once_is_enough)
 {
     ac_retry_facts_t facts = closed(1, 1, 1);
@@ -129,6 +142,7 @@ TCase *test_outproc_retry(void)
     tcase_add_test(tc, a_dead_process_is_waited_for);
     tcase_add_test(tc, nobody_connects_to_a_dead_process);
     tcase_add_test(tc, what_may_have_been_processed_is_not_sent_twice);
+    tcase_add_test(tc, what_was_not_looked_at_is_sent_again);
     tcase_add_test(tc, once_is_enough);
     tcase_add_test(tc, a_lost_body_cannot_be_repeated);
     tcase_add_loop_test(tc, nothing_is_repeated_once_the_app_spoke, 0, 6);
