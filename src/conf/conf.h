@@ -54,5 +54,13 @@ const ac_globals_t *ac_conf_globals(void);
 int ac_conf_enabled(request_rec *r);
 /* AuthGroupFile for this request's location, or NULL. */
 const char *ac_conf_group_file(request_rec *r);
+/* AppCoreAsync: the location's word, else the app's. */
+int ac_conf_async(request_rec *r, const ac_mount_t *mount);
+/* AppCoreAsyncLimit of the main server; 0: not set. */
+unsigned ac_conf_async_limit(void);
+
+/* The value of a directive of another module, of which that module cannot be asked:
+ * the first one in the configuration, NULL if there is none. */
+const char *ac_conf_foreign(const char *directive);
 
 #endif

@@ -58,6 +58,7 @@ typedef struct ac_config_t {
 typedef struct ac_config_dir_t {
     int enabled;                /* -1: not set */
     const char *group_file;     /* AuthGroupFile, or NULL */
+    int async;                  /* -1: not set */
 } ac_config_dir_t;
 
 ac_config_t *ac_config_of(const server_rec *s);

@@ -92,6 +92,8 @@ static const number_t
     forward_user = WORDS(forward_windows_auth_token, switch_words),
     forward_cert = WORDS(forward_client_certificate, switch_words),
     websockets = WORDS(websockets, switch_words),
+    async = WORDS(async, switch_words),
+    async_limit = RANGE(async_limit, number, 1, 1000000, 0),
     umask_bits = { MEMBER(umask), ac_value_umask, { NULL, 0, 0777, 0 } };
 
 /* The settings that a directive goes to, and how high they rank. */
@@ -504,6 +506,21 @@ static const char *see_group_file(cmd_parms *cmd, void *dconf, const char *arg)
     return NULL;
 }
 
+/* In a location it is for the requests there, elsewhere for apps. */
+static const char *set_async(cmd_parms *cmd, void *dconf, const char *arg)
+{
+    ac_config_dir_t *dir = dconf;
+    apr_int64_t v = 0;
+    const char *err;
+
+    if (!cmd->path) {
+        return set_number(cmd, dconf, arg);
+    }
+    err = named(cmd, async.parse(&v, arg, &async.rule, cmd->pool));
+    dir->async = (int)v;
+    return err;
+}
+
 #define NUMBER(name, number, help) \
     AP_INIT_TAKE1(name, set_number, (void *)&number, RSRC_CONF, help)
 #define STRING(name, member, help) \
@@ -545,6 +562,9 @@ const command_rec ac_conf_commands[] = {
     NUMBER("AppCoreQueueLimit", queue_limit, "requests that may wait for the app"),
     NUMBER("AppCoreQueueTimeLimit", queue_time, "how long a request may wait"),
     NUMBER("AppCoreMaxWorkers", max_workers, "workers of a child, N or N%"),
+    AP_INIT_TAKE1("AppCoreAsync", set_async, (void *)&async, RSRC_CONF | ACCESS_CONF,
+                  "On or Off: requests that wait give their worker back"),
+    NUMBER("AppCoreAsyncLimit", async_limit, "requests of a child that wait so"),
     NUMBER("AppCoreRequestBuffering", request_buffering, "a size, or Off"),
     AP_INIT_ITERATE("AppCoreTrustedProxy", add_trusted_proxy, NULL, RSRC_CONF,
                     "addresses whose forwarded headers are believed"),

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <apr_strings.h>
 #include "http_core.h"
+#include "http_main.h"
 #include "conf/values.h"
 
 extern module AP_MODULE_DECLARE_DATA appcore_module;
@@ -57,6 +58,7 @@ void *ac_conf_create_dir(apr_pool_t *p, char *dir)
 
     (void)dir;
     conf->enabled = -1;
+    conf->async = -1;
     return conf;
 }
 
@@ -67,6 +69,7 @@ void *ac_conf_merge_dir(apr_pool_t *p, void *base, void *add)
 
     conf->enabled = above->enabled != -1 ? above->enabled : below->enabled;
     conf->group_file = above->group_file ? above->group_file : below->group_file;
+    conf->async = above->async != -1 ? above->async : below->async;
     return conf;
 }
 
@@ -84,6 +87,19 @@ const char *ac_conf_group_file(request_rec *r)
                                                        &appcore_module);
 
     return conf->group_file;
+}
+
+unsigned ac_conf_async_limit(void)
+{
+    return (unsigned)ac_config_of(ap_server_conf)->own->async_limit.v;
+}
+
+int ac_conf_async(request_rec *r, const ac_mount_t *mount)
+{
+    const ac_config_dir_t *conf = ap_get_module_config(r->per_dir_config,
+                                                       &appcore_module);
+
+    return conf->async != -1 ? conf->async : mount->spec->set->async.v == AC_ON;
 }
 
 static const ac_config_mount_t *find_mount(const ac_config_t *conf, const char *prefix)

@@ -10,6 +10,8 @@
 /* An HTTP/2 stream reports its end by a flag that wakes nobody. */
 #define LOOK_AGAIN apr_time_from_msec(500)
 #define READ_AGAIN apr_time_from_sec(1)
+/* Too short to be worth a change of workers. */
+#define MOMENT apr_time_from_msec(4)
 
 static int timeout_ms(apr_time_t now, apr_time_t until)
 {
@@ -59,25 +61,45 @@ static void wait_once(ac_task_t *task, apr_time_t until, int young)
     }
 }
 
+static apr_time_t look_again(const ac_task_t *task, apr_time_t until)
+{
+    if (!task->client_is_socket) {
+        return earlier(until, ac_clock_now() + LOOK_AGAIN);
+    }
+    return task->reads_body ? earlier(until, ac_clock_now() + READ_AGAIN) : until;
+}
+
 int ac_block_run(ac_task_t *task)
 {
     apr_time_t slow_at = ac_clock_now() + AC_TASK_BUDGET;
     int rv;
 
     while ((rv = task->step(task)) == AC_TASK_WAIT) {
-        apr_time_t until = earlier(task->deadline, slow_at);
-
-        if (!task->client_is_socket) {
-            until = earlier(until, ac_clock_now() + LOOK_AGAIN);
-        }
-        else if (task->reads_body) {
-            until = earlier(until, ac_clock_now() + READ_AGAIN);
-        }
-        wait_once(task, until, slow_at != 0);
+        wait_once(task, look_again(task, earlier(task->deadline, slow_at)),
+                  slow_at != 0);
         if (slow_at && ac_clock_now() >= slow_at) {
             task->slow(task);
             slow_at = 0;
         }
+    }
+    return rv;
+}
+
+int ac_block_for(ac_task_t *task, apr_interval_time_t budget)
+{
+    apr_time_t end = ac_clock_now() + budget;
+    int rv;
+
+    while ((rv = task->step(task)) == AC_TASK_WAIT) {
+        apr_time_t until = end, now = ac_clock_now();
+
+        if (task->deadline && task->deadline < now + MOMENT) {
+            until = task->deadline;
+        }
+        else if (now >= end) {
+            break;
+        }
+        wait_once(task, earlier(task->deadline, until), 1);
     }
     return rv;
 }

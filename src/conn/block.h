@@ -11,4 +11,7 @@
 /* What the last step returned. Blocks for as long as that takes. */
 int ac_block_run(ac_task_t *task);
 
+/* The same for that long at most: AC_TASK_WAIT if the task still waits then. */
+int ac_block_for(ac_task_t *task, apr_interval_time_t budget);
+
 #endif

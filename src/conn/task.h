@@ -18,6 +18,8 @@
 
 /* What step() returns besides what a handler returns. */
 #define AC_TASK_WAIT (-200)
+/* The connection is gone with the request unanswered. */
+#define AC_TASK_DROPPED (-201)
 
 typedef struct ac_task_t ac_task_t;
 
@@ -26,6 +28,19 @@ struct ac_task_t {
     int (*step)(ac_task_t *task);
     /* The worker waits for longer than AC_TASK_BUDGET; at most once. */
     void (*slow)(ac_task_t *task);
+    /* The worker will be held, for lack of anything better: AC_TASK_WAIT if it may
+     * be, else what the handler is to return. */
+    int (*hold)(ac_task_t *task);
+    /* The worker goes and another one will come; at most once. */
+    void (*parked)(ac_task_t *task);
+    /* What step() returned last, or AC_TASK_DROPPED: gives back what is held and
+     * says what the handler returns. Once. */
+    int (*end)(ac_task_t *task, int rv);
+    struct ac_park_account_t *account;  /* NULL: never park */
+    /* Writing does not block: FLUSH is taken off, and conn_rec.data_in_output_filters
+     * says that the client has to take something first. */
+    unsigned async:1;
+    unsigned hurry:1;           /* no budget: other requests need the worker */
 
     /* The client; ac_task_attach(). */
     int client_fd;              /* -1: nothing to poll */

@@ -173,12 +173,13 @@ apr_status_t ac_body_buffer(ac_body_t *body, apr_size_t size)
     apr_status_t rv = APR_SUCCESS;
 
     while (!body->complete && body->received < (apr_int64_t)size) {
-        /* A blocking read sends 100 Continue where it is due. */
-        body->held = 0;
-        rv = pull(body, APR_BLOCK_READ);
+        ac_body_release(body);
+        rv = pull(body, body->blocking ? APR_BLOCK_READ : APR_NONBLOCK_READ);
+        if (APR_STATUS_IS_EAGAIN(rv) && body->blocking) {
+            return fault(body, APR_TIMEUP, HTTP_REQUEST_TIME_OUT);
+        }
         if (rv != APR_SUCCESS) {
-            return APR_STATUS_IS_EAGAIN(rv)
-                   ? fault(body, APR_TIMEUP, HTTP_REQUEST_TIME_OUT) : rv;
+            return rv;
         }
     }
     if (body->complete && body->framing == AC_BODY_CHUNKED) {

@@ -9,8 +9,8 @@
  * One per request, in r->pool, used by the worker that holds the request. It
  * decides the framing once, reads httpd's input filters without blocking, frames
  * what it read, and keeps the first AC_BODY_KEEP bytes so that the request can be
- * sent a second time. Only ac_body_buffer() blocks, and ac_body_read() where the
- * client's connection has nothing to poll (ac_body_t.blocking). */
+ * sent a second time. It blocks only where the client's connection has nothing to
+ * poll (ac_body_t.blocking). */
 
 #include "httpd.h"
 #include "apr_buckets.h"
@@ -46,8 +46,9 @@ typedef struct ac_body_t {
 /* NULL with *pstatus set when the body is refused outright (413). */
 ac_body_t *ac_body_create(request_rec *r, apr_int64_t limit, int *pstatus);
 
-/* Reads up to size bytes now, waiting for the client; a body that ends within
- * becomes one of known length. APR_SUCCESS or a fault with http_status set. */
+/* Takes the first size bytes; a body that ends within becomes one of known length.
+ * APR_SUCCESS; APR_EAGAIN while the client has not sent them; or a fault with
+ * http_status set. */
 apr_status_t ac_body_buffer(ac_body_t *body, apr_size_t size);
 
 /* What came behind the body and may be passed on, in r->pool; once it has ended. */

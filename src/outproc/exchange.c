@@ -15,6 +15,7 @@
 #include "util_filter.h"
 #include "apr_strings.h"
 #include "base/clock.h"
+#include "outproc/backpressure.h"
 #include "outproc/respond.h"
 #include "outproc/tunnel.h"
 #include "outproc/wire.h"
@@ -336,7 +337,8 @@ static void pass_on(ac_exchange_t *x)
 static int receive(ac_exchange_t *x)
 {
     char buf[RECEIVE_SIZE];
-    ssize_t n = recv(x->conn->fd, buf, sizeof(buf), MSG_DONTWAIT);
+    apr_size_t room = ac_backpressure_room(x, sizeof(buf));
+    ssize_t n = recv(x->conn->fd, buf, room, MSG_DONTWAIT);
 
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
         if (x->send_failed) {
@@ -352,10 +354,11 @@ static int receive(ac_exchange_t *x)
         app_closed(x, n == 0 ? APR_EOF : errno);
     }
     else {
+        x->ahead += (apr_size_t)n;
         x->wire->take(x, buf, (apr_size_t)n);
     }
     pass_on(x);
-    return n == (ssize_t)sizeof(buf) || x->send_failed;
+    return n == (ssize_t)room || x->send_failed;
 }
 
 static void receive_response(ac_exchange_t *x)
@@ -365,6 +368,9 @@ static void receive_response(ac_exchange_t *x)
     for (i = 0; i < RECEIVES_PER_STEP && x->phase != AC_PHASE_END; i++) {
         if (!(x->got_app & (POLLIN | POLLHUP | POLLERR))) {
             break;
+        }
+        if (ac_backpressure_blocked(x)) {
+            return;
         }
         if (!receive(x)) {
             x->got_app = 0;
@@ -440,6 +446,15 @@ static int client_left(const ac_exchange_t *x)
                && x->phase != AC_PHASE_TUNNEL);
 }
 
+/* As long as httpd waits for a client that does not read. */
+static void client_takes_nothing(ac_exchange_t *x)
+{
+    x->deadline = x->progress + x->r->server->timeout;
+    if (ac_clock_now() >= x->deadline) {
+        ac_exchange_fail(x, AC_OUTCOME_CLIENT_GONE);
+    }
+}
+
 /* Nobody's time is up: until when that stays so. A client that is slow with its
  * body is httpd's Timeout, not the app's silence. */
 static void check_time(ac_exchange_t *x)
@@ -448,6 +463,10 @@ static void check_time(ac_exchange_t *x)
     int client_is_late = (x->want_client & POLLIN) && !x->response
                          && APR_BRIGADE_EMPTY(x->out);
 
+    if (x->want_client & POLLOUT) {
+        client_takes_nothing(x);
+        return;
+    }
     /* A tunnel may be silent, but not refuse what the client said. */
     if (x->phase == AC_PHASE_TUNNEL && APR_BRIGADE_EMPTY(x->out)) {
         x->deadline = 0;
@@ -492,6 +511,7 @@ static void advance(ac_exchange_t *x)
     ac_phase_e phase = x->phase;
     int held = x->body->held;
 
+    ac_backpressure_begin(x);
     serve_client(x);
     if (x->phase != AC_PHASE_END) {
         receive_response(x);
@@ -508,6 +528,7 @@ static void advance(ac_exchange_t *x)
         flush(x);
     }
     if (x->phase != AC_PHASE_END) {
+        ac_backpressure_want(x);
         check_time(x);
     }
 }

@@ -9,8 +9,8 @@
  * A state machine that never waits: ac_exchange_step() does what can be done now,
  * then says for which events on which descriptors, and until when, somebody
  * should wait: the stuff of a task's step (conn/task.h). Only a worker that
- * holds the request may step. It blocks nowhere but in httpd's output filters, when
- * the client is slow and a FLUSH passes.
+ * holds the request may step. It blocks nowhere but, unless `async`, in httpd's
+ * output filters, when the client is slow and a FLUSH passes.
  *
  *   request side    connect -> head -> body ............ -> sent
  *   response side              head -> (1xx, head)* -> body -> done
@@ -46,6 +46,7 @@ struct ac_exchange_t {
     apr_interval_time_t silence;    /* AppCoreRequestTimeout */
     int upgrade_asked;          /* 101 is an answer */
     int sendfile;               /* X-Sendfile is obeyed */
+    int async;                  /* writing to the client does not block */
     void (*app_done)(ac_exchange_t *x); /* the app's part is over, before the last
                                            bytes go to the client; or NULL */
     int (*challenge)(ac_exchange_t *x); /* the app wants a login: OK, or the status
@@ -85,6 +86,7 @@ struct ac_exchange_t {
     int surplus;                /* bytes after the response: not used again */
     int discard;                /* the response's body is not for the client */
     int unflushed;
+    apr_size_t ahead;           /* async: passed on since the client had taken all */
     apr_time_t begun, progress;
     apr_time_t continue_at;     /* 100 Continue without the app's word */
     apr_time_t flush_at;

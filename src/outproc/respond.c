@@ -11,6 +11,7 @@
 #include "http_request.h"
 #include "util_filter.h"
 #include "apr_strings.h"
+#include "conn/park.h"
 
 APLOG_USE_MODULE(appcore);
 
@@ -197,6 +198,7 @@ void ac_respond_broken(ac_exchange_t *x)
      * still buffers would be dropped with the connection, so it is flushed. */
     r->no_cache = 1;
     c->keepalive = AP_CONN_CLOSE;
+    ac_park_block(c);
     APR_BRIGADE_INSERT_TAIL(x->bb, apr_bucket_flush_create(c->bucket_alloc));
     APR_BRIGADE_INSERT_TAIL(x->bb, ap_bucket_error_create(HTTP_BAD_GATEWAY, NULL,
                                                           r->pool, c->bucket_alloc));

@@ -6,19 +6,19 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "ap_mpm.h"
 #include "http_config.h"
 #include "http_log.h"
-#include "util_cfgtree.h"
 #include "base/clock.h"
 #include "conn/task.h"
 #include "parent/parent.h"
 #include "request/client.h"
 #include "request/dispatch.h"
+#include "request/policy.h"
 #include "request/request.h"
 #include "request/workers.h"
 #include "shared/message.h"
@@ -148,27 +148,10 @@ unsigned ac_child_sweep(void)
     return kept;
 }
 
-/* The value of a directive of another module that nobody can be asked for. */
-static const char *configured(const ap_directive_t *node, const char *name)
-{
-    for (; node; node = node->next) {
-        const char *found = node->first_child ? configured(node->first_child, name)
-                                              : NULL;
-
-        if (found) {
-            return found;
-        }
-        if (!strcasecmp(node->directive, name)) {
-            return node->args;
-        }
-    }
-    return NULL;
-}
-
 /* mod_http2's default is 1.5 workers for every thread of the child. */
 static unsigned stream_threads(unsigned threads)
 {
-    const char *given = configured(ap_conftree, "H2MaxWorkers");
+    const char *given = ac_conf_foreign("H2MaxWorkers");
     int n = given ? atoi(given) : 0;
 
     return n > 0 ? (unsigned)n : threads + threads / 2;
@@ -183,6 +166,30 @@ static void count_threads(void)
     }
     child.threads[AC_WORKERS_PRIMARY] = (unsigned)n;
     child.threads[AC_WORKERS_STREAM] = stream_threads((unsigned)n);
+}
+
+/* Requests that may wait without a worker here, and of each app. */
+static void limit_parking(apr_pool_t *pchild, server_rec *s)
+{
+    const char *factor = ac_conf_foreign("AsyncRequestWorkerFactor");
+    struct rlimit files = { .rlim_cur = 1024 };
+    server_rec *server;
+    unsigned all;
+
+    getrlimit(RLIMIT_NOFILE, &files);
+    all = ac_policy_async_limit(ac_conf_async_limit(), child.threads[AC_WORKERS_PRIMARY],
+                                factor ? strtod(factor, NULL) : 2.0, files.rlim_cur);
+    for (server = s; server; server = server->next) {
+        int n, i;
+        const ac_mount_t *mounts = ac_conf_mounts(server, &n);
+
+        for (i = 0; i < n; i++) {
+            unsigned own = (unsigned)mounts[i].spec->set->async_limit.v;
+
+            child.apps[mounts[i].index].parking.limit = own && own < all ? own : all;
+        }
+    }
+    ac_park_child_init(pchild, s, all);
 }
 
 static apr_status_t map_shared(apr_pool_t *pchild)
@@ -231,6 +238,7 @@ void ac_request_child_init(apr_pool_t *pchild, server_rec *s)
     ac_client_init();
     ac_workers_init(pchild);
     ac_dispatch_init(pchild, s);
+    limit_parking(pchild, s);
     serving = 1;
     ac_child_hello();
 }

@@ -9,7 +9,7 @@
 #include "http_config.h"
 #include "http_log.h"
 #include "http_protocol.h"
-#include "conn/block.h"
+#include "conn/park.h"
 #include "request/context.h"
 #include "request/error.h"
 #include "request/request.h"
@@ -40,19 +40,20 @@ static int serve_static(request_rec *r, const ac_mount_t *mount)
     return ac_static_serve(r, mount, app_uid(&app, index));
 }
 
+/* A request that need not hold a worker needs no permit to begin with. */
 static int serve_app(request_rec *r, const ac_mount_t *mount)
 {
     ac_serve_t *s = ac_serve_create(r, mount);
-    int rv;
 
-    if (!ac_workers_enter(&s->permit, r, mount)) {
-        return ac_error_unavailable(r, mount, 0, "it holds all workers of this "
-                                    "process that it may (AppCoreMaxWorkers)");
+    if (!ac_workers_try(&s->permit, r, mount)) {
+        int rv = ac_park_possible(&s->task) ? AC_TASK_WAIT : s->task.hold(&s->task);
+
+        if (rv != AC_TASK_WAIT) {
+            return rv;
+        }
+        s->task.hurry = 1;
     }
-    rv = ac_block_run(&s->task);
-    ac_serve_end(s);
-    ac_workers_leave(&s->permit);
-    return rv;
+    return ac_park_run(&s->task);
 }
 
 static int answer(request_rec *r, const ac_mount_t *mount)

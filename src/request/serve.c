@@ -215,26 +215,56 @@ static void app_done(ac_exchange_t *x)
     count_out(s);
 }
 
+/* The client is to send what is buffered; it has as long as httpd's Timeout grants
+ * between two reads. */
+static int wait_for_body(ac_serve_t *s)
+{
+    apr_time_t now = ac_clock_now();
+    ac_task_t *task = &s->task;
+
+    if (s->body->received != s->body_seen || s->body_since == 0) {
+        s->body_seen = s->body->received;
+        s->body_since = now;
+    }
+    task->deadline = s->body_since + task->r->server->timeout;
+    if (now >= task->deadline) {
+        return HTTP_REQUEST_TIME_OUT;
+    }
+    ac_workers_slow(&s->permit);
+    task->fd = -1;
+    task->want = 0;
+    task->want_client = POLLIN;
+    task->watch_client = 0;
+    task->reads_body = 1;
+    return AC_TASK_WAIT;
+}
+
+/* OK once the request's body is as the exchange needs it. */
 static int prepare_body(ac_serve_t *s)
 {
     apr_int64_t size = s->mount->spec->set->request_buffering.v;
     int status = HTTP_BAD_REQUEST;
+    apr_status_t rv;
 
-    if (s->body) {
-        return OK;
-    }
-    s->body = ac_body_create(s->task.r, s->app.facts.max_content_length, &status);
     if (!s->body) {
-        return status;
+        s->body = ac_body_create(s->task.r, s->app.facts.max_content_length, &status);
+        if (!s->body) {
+            return status;
+        }
+        s->body->blocking = s->task.client_fd < 0;
     }
     if (s->body->filtered && size <= 0) {
         /* A filter that expands the body says so in the head with its first byte. */
         size = 1;
     }
-    if (size > 0 && ac_body_buffer(s->body, (apr_size_t)size) != APR_SUCCESS) {
-        return s->body->http_status;
+    if (size <= 0 || s->x) {
+        return OK;
     }
-    return OK;
+    rv = ac_body_buffer(s->body, (apr_size_t)size);
+    if (APR_STATUS_IS_EAGAIN(rv)) {
+        return wait_for_body(s);
+    }
+    return rv == APR_SUCCESS ? OK : s->body->http_status;
 }
 
 /* Only httpd reaches a socket of ours, so the app there knows whom it asks. */
@@ -259,7 +289,7 @@ static void create_exchange(ac_serve_t *s)
     x->baton = s;
     x->client_fd = s->task.client_fd;
     x->client_is_socket = s->task.client_is_socket;
-    s->body->blocking = s->task.client_fd < 0;
+    x->async = s->task.async;
     s->x = x;
 }
 
@@ -315,7 +345,7 @@ static void want_exchange(ac_serve_t *s)
     ac_task_t *task = &s->task;
     int tunnel = x->phase == AC_PHASE_TUNNEL;
 
-    task->fd = x->conn->fd;
+    task->fd = x->want_app ? x->conn->fd : -1;
     task->want = x->want_app;
     task->want_client = x->want_client;
     task->watch_client = !tunnel && ac_exchange_client_quiet(x);
@@ -424,6 +454,40 @@ static void slow(ac_task_t *task)
     ac_workers_slow(&s->permit);
 }
 
+static int hold(ac_task_t *task)
+{
+    ac_serve_t *s = (ac_serve_t *)task;
+
+    if (s->permit.app || ac_workers_enter(&s->permit, task->r, s->mount)) {
+        return AC_TASK_WAIT;
+    }
+    return ac_error_unavailable(task->r, s->mount, 0, "it holds all workers of this "
+                                "process that it may (AppCoreMaxWorkers)");
+}
+
+static void parked(ac_task_t *task)
+{
+    ac_serve_t *s = (ac_serve_t *)task;
+
+    ac_workers_leave(&s->permit);
+}
+
+static int end(ac_task_t *task, int rv)
+{
+    ac_serve_t *s = (ac_serve_t *)task;
+
+    ac_appconn_close(&s->conn);
+    if (s->x) {
+        /* Still there if the client's connection went first. */
+        s->conn = ac_exchange_take_conn(s->x);
+        ac_appconn_close(&s->conn);
+    }
+    count_out(s);
+    ac_wait_end(&s->wait);
+    ac_workers_leave(&s->permit);
+    return rv == AC_ANSWERED ? OK : rv;
+}
+
 ac_serve_t *ac_serve_create(request_rec *r, const ac_mount_t *mount)
 {
     ac_serve_t *s = apr_pcalloc(r->pool, sizeof(*s));
@@ -431,16 +495,15 @@ ac_serve_t *ac_serve_create(request_rec *r, const ac_mount_t *mount)
     ac_task_attach(&s->task, r);
     s->task.step = step;
     s->task.slow = slow;
+    s->task.hold = hold;
+    s->task.parked = parked;
+    s->task.end = end;
     s->mount = mount;
     s->child = ac_child();
     s->failed_proc = AC_BOARD_NO_PROC;
+    if (ac_conf_async(r, mount)) {
+        s->task.account = &s->child->apps[mount->index].parking;
+    }
     ac_wait_init(&s->wait, r, mount);
     return s;
-}
-
-void ac_serve_end(ac_serve_t *s)
-{
-    ac_appconn_close(&s->conn);
-    count_out(s);
-    ac_wait_end(&s->wait);
 }

@@ -7,15 +7,14 @@
 /* An app's answer to one request, as a task (conn/task.h).
  *
  *   AWAIT    a process of the app is ready --> OBTAIN; hopeless --> end
- *   OBTAIN   body read as far as it is buffered, process chosen, connected
+ *   OBTAIN   body read as far as it is buffered (waits for it), process chosen, connected
  *            --> EXCHANGE; nobody takes it now --> PAUSE
  *   PAUSE    wait for news of the app, or a moment --> AWAIT
  *   EXCHANGE request and response --> DECIDE
  *   DECIDE   answered, or failed for good --> end; once again --> AWAIT or PAUSE
  *
  * One per request, in r->pool, touched by whoever holds the request. Its step
- * blocks for a buffered body (AppCoreRequestBuffering) and in httpd's output
- * filters, nowhere else. */
+ * blocks in httpd's filters where the task is not async, nowhere else. */
 
 #include "conn/task.h"
 #include "conf/conf.h"
@@ -43,16 +42,15 @@ typedef struct ac_serve_t {
     int counted;                /* in flight on proc_index */
     unsigned failed_proc;       /* could not be connected to last time */
     ac_body_t *body;
+    apr_int64_t body_seen;      /* buffered when last looked at */
+    apr_time_t body_since;      /* nothing came since; 0: not waited for yet */
     ac_appconn_t *conn;         /* obtained, not yet the exchange's */
     ac_exchange_t *x;
     int again;                  /* this is not the first attempt */
     int repeats;
 } ac_serve_t;
 
-/* A task for r that has begun nothing yet. */
+/* A task for r that has begun nothing yet; ac_park_run() runs it. */
 ac_serve_t *ac_serve_create(request_rec *r, const ac_mount_t *mount);
-
-/* Gives back what it holds; harmless when that is nothing. */
-void ac_serve_end(ac_serve_t *s);
 
 #endif

@@ -86,7 +86,7 @@ static int wait_for_permit(const limits_t *limits)
     return got;
 }
 
-int ac_workers_enter(ac_permit_t *permit, request_rec *r, const ac_mount_t *mount)
+static limits_t limits_of(ac_permit_t *permit, request_rec *r, const ac_mount_t *mount)
 {
     ac_child_t *child = ac_child();
     int kind = r->connection->master ? AC_WORKERS_STREAM : AC_WORKERS_PRIMARY;
@@ -98,15 +98,37 @@ int ac_workers_enter(ac_permit_t *permit, request_rec *r, const ac_mount_t *moun
         .all_limit = ac_policy_all_workers(threads)
     };
 
-    permit->app = &child->apps[mount->index];
+    permit->app = NULL;
     permit->kind = kind;
     permit->slow = 0;
-    return take_both(&limits) || wait_for_permit(&limits);
+    return limits;
+}
+
+int ac_workers_try(ac_permit_t *permit, request_rec *r, const ac_mount_t *mount)
+{
+    limits_t limits = limits_of(permit, r, mount);
+
+    if (!take_both(&limits)) {
+        return 0;
+    }
+    permit->app = &ac_child()->apps[mount->index];
+    return 1;
+}
+
+int ac_workers_enter(ac_permit_t *permit, request_rec *r, const ac_mount_t *mount)
+{
+    limits_t limits = limits_of(permit, r, mount);
+
+    if (!take_both(&limits) && !wait_for_permit(&limits)) {
+        return 0;
+    }
+    permit->app = &ac_child()->apps[mount->index];
+    return 1;
 }
 
 void ac_workers_slow(ac_permit_t *permit)
 {
-    if (!permit->slow) {
+    if (!permit->slow && permit->app) {
         permit->slow = 1;
         atomic_fetch_add(&permit->app->workers[permit->kind].slow, 1);
         atomic_fetch_add(&ac_child()->workers[permit->kind].slow, 1);
@@ -115,9 +137,15 @@ void ac_workers_slow(ac_permit_t *permit)
 
 void ac_workers_leave(ac_permit_t *permit)
 {
-    ac_workers_t *app = &permit->app->workers[permit->kind];
-    ac_workers_t *all = &ac_child()->workers[permit->kind];
+    ac_child_app_t *entry = permit->app;
+    ac_workers_t *app, *all;
 
+    if (!entry) {
+        return;
+    }
+    permit->app = NULL;
+    app = &entry->workers[permit->kind];
+    all = &ac_child()->workers[permit->kind];
     if (permit->slow) {
         atomic_fetch_sub(&app->slow, 1);
         atomic_fetch_sub(&all->slow, 1);

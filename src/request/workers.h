@@ -22,8 +22,11 @@ typedef struct ac_permit_t {
 
 /* 1 and a permit, or 0. Waits AC_WORKERS_PATIENCE at most. */
 int ac_workers_enter(ac_permit_t *permit, request_rec *r, const ac_mount_t *mount);
+/* The same without waiting. */
+int ac_workers_try(ac_permit_t *permit, request_rec *r, const ac_mount_t *mount);
 /* This worker is held for long: whoever comes now need not wait for it. */
 void ac_workers_slow(ac_permit_t *permit);
+/* Harmless for one that has left. */
 void ac_workers_leave(ac_permit_t *permit);
 
 #define AC_WORKERS_PATIENCE apr_time_from_msec(20)

@@ -87,6 +87,8 @@ typedef enum ac_tristate_e { AC_OFF = 0, AC_ON = 1, AC_AUTO = 2 } ac_tristate_e;
     NUM(queue_limit, "AppCoreQueueLimit", 1000) \
     NUM(queue_time, "AppCoreQueueTimeLimit", apr_time_from_sec(30)) \
     NUM(max_workers, "AppCoreMaxWorkers", -50) \
+    NUM(async, "AppCoreAsync", AC_ON) \
+    NUM(async_limit, "AppCoreAsyncLimit", 0) \
     NUM(request_buffering, "AppCoreRequestBuffering", 0) \
     LIST(trusted_proxies, "AppCoreTrustedProxy") \
     NUM(stdout_log_enabled, "AppCoreStdoutLogEnabled", AC_AUTO) \

@@ -52,6 +52,13 @@ MPM_CONF = {
               "MinSpareThreads 1\nMaxSpareThreads 64",
     "prefork": "MaxRequestWorkers 16\nMinSpareServers 1\nMaxSpareServers 16",
 }
+# How requests wait on the event MPM: parked after their budget, at once, or never.
+PARK = os.environ.get("APPCORE_PARK") or "budget"
+PARK_CONF = {
+    "budget": "",
+    "always": "Define APPCORE_PARK_ALWAYS\nAsyncRequestWorkerFactor 50\n",
+    "never": "AppCoreAsync Off\n",
+}
 MODULES = ("unixd", "authz_core")
 
 # Lines that no test may cause without saying so.
@@ -178,7 +185,8 @@ class Env:
         identity = f"User {SERVER_USER}\nGroup {group}" if self.is_root else ""
         base = BASE.format(root=self.root, port=self.port, identity=identity,
                            modules=self.load_modules(), mpm=MPM_CONF[MPM])
-        return base + conf + "\n"
+        park = PARK_CONF[PARK] if MPM == "event" else ""
+        return base + park + conf + "\n"
 
     def write_conf(self, conf):
         with open(self.conf, "w", encoding="utf-8") as f:

@@ -1,0 +1,566 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#include "conn/park.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "ap_mpm.h"
+#include "http_connection.h"
+#include "http_core.h"
+#include "http_log.h"
+#include "http_protocol.h"
+#include "http_request.h"
+#include "mpm_common.h"
+#include "scoreboard.h"
+#include "util_filter.h"
+#include "apr_portable.h"
+#include "base/clock.h"
+#include "conn/block.h"
+#include "conn/poke.h"
+
+APLOG_USE_MODULE(appcore);
+
+#define READ_AGAIN apr_time_from_sec(1)
+/* The MPM closes what waits longer than Timeout; we are back before. */
+#define TIMEOUT_MARGIN apr_time_from_sec(2)
+/* The first parked connections of a child are called back at once, to see that they
+ * come. */
+#define PROBATION apr_time_from_msec(1)
+
+/* One client connection; in its pool. */
+typedef struct park_t {
+    ac_poke_t poke;             /* first: limit of the parked request */
+    conn_rec *c;
+    ac_task_t *task;            /* under way on this connection, or NULL */
+    int client_fd;
+    uint32_t client_events;     /* as they are in the epoll */
+    int app_fd;
+    unsigned nested:1;          /* inside of the other process_connection hooks */
+    unsigned parking:1;         /* on its way to the suspend hook */
+    unsigned parked:1;
+    unsigned accounted:1;
+} park_t;
+
+typedef enum trust_e { TRUST_OFF = 0, TRUST_PROBATION, TRUST_ON } trust_e;
+
+static struct {
+    _Atomic int trust;          /* trust_e */
+    ac_park_account_t all;
+    _Atomic unsigned running;   /* workers inside of tasks */
+    unsigned threads;
+    int always;                 /* no budget: everything that waits is parked */
+    server_rec *server;
+} park;
+
+static ap_filter_rec_t *no_flush;
+
+static park_t *park_of(conn_rec *c)
+{
+    return ap_get_module_config(c->conn_config, &appcore_module);
+}
+
+void ac_park_block(conn_rec *c)
+{
+    park_t *pk = c->master ? NULL : park_of(c);
+
+    if (pk && pk->task) {
+        pk->task->async = 0;
+    }
+}
+
+unsigned ac_park_count(void)
+{
+    return atomic_load_explicit(&park.all.parked, memory_order_relaxed);
+}
+
+/* Writing without waiting */
+
+void ac_park_flush(conn_rec *c)
+{
+    ap_filter_t *core = c->output_filters;
+
+    /* As the MPM does: no brigade means to write what is held, as far as the
+     * socket takes it. */
+    while (core->next) {
+        core = core->next;
+    }
+    if (core->frec->filter_func.out_func(core, NULL) != APR_SUCCESS) {
+        c->aborted = 1;
+    }
+}
+
+/* 1 if there was one. */
+static int drop_flushes(apr_bucket_brigade *bb)
+{
+    apr_bucket *b = APR_BRIGADE_FIRST(bb);
+    int found = 0;
+
+    while (b != APR_BRIGADE_SENTINEL(bb)) {
+        apr_bucket *next = APR_BUCKET_NEXT(b);
+
+        if (APR_BUCKET_IS_FLUSH(b)) {
+            apr_bucket_delete(b);
+            found = 1;
+        }
+        b = next;
+    }
+    return found;
+}
+
+/* Right above the core filter, which blocks on FLUSH: deflate, chunks and TLS have
+ * obeyed it by then. */
+static apr_status_t without_flush(ap_filter_t *f, apr_bucket_brigade *bb)
+{
+    const park_t *pk = f->ctx;
+    apr_status_t rv = APR_SUCCESS;
+
+    if (!pk->task || !pk->task->async || !bb || !drop_flushes(bb)) {
+        return ap_pass_brigade(f->next, bb);
+    }
+    if (!APR_BRIGADE_EMPTY(bb)) {
+        rv = ap_pass_brigade(f->next, bb);
+    }
+    if (rv == APR_SUCCESS && pk->c->data_in_output_filters) {
+        ac_park_flush(pk->c);
+    }
+    return rv;
+}
+
+/* Accounts */
+
+static int take(ac_park_account_t *account)
+{
+    if (atomic_fetch_add(&account->parked, 1) < account->limit) {
+        return 1;
+    }
+    atomic_fetch_sub(&account->parked, 1);
+    return 0;
+}
+
+static void full(const park_t *pk)
+{
+    static _Atomic apr_time_t said;
+    apr_time_t last = atomic_load(&said), now = ac_clock_now();
+
+    if (now - last > apr_time_from_sec(60)
+        && atomic_compare_exchange_strong(&said, &last, now)) {
+        ap_log_cerror(APLOG_MARK, APLOG_NOTICE, 0, pk->c, "as many requests wait "
+                      "without a worker as may (%u in this process): the next hold "
+                      "one each. AsyncRequestWorkerFactor, the limit of open files or "
+                      "AppCoreAsyncLimit set the number", ac_park_count());
+    }
+}
+
+static int take_accounts(park_t *pk)
+{
+    if (pk->accounted) {
+        return 1;
+    }
+    if (take(pk->task->account)) {
+        if (take(&park.all)) {
+            pk->accounted = 1;
+            return 1;
+        }
+        atomic_fetch_sub(&pk->task->account->parked, 1);
+    }
+    full(pk);
+    return 0;
+}
+
+static void give_accounts(park_t *pk)
+{
+    if (pk->accounted) {
+        pk->accounted = 0;
+        atomic_fetch_sub(&pk->task->account->parked, 1);
+        atomic_fetch_sub(&park.all.parked, 1);
+    }
+}
+
+static void stalled(void)
+{
+    if (atomic_exchange(&park.trust, TRUST_OFF) != TRUST_OFF) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, park.server, "a waiting request "
+                     "was called back and got no worker for %d seconds: from now on "
+                     "waiting requests of this process hold their workers",
+                     (int)apr_time_sec(AC_POKE_PATIENCE));
+    }
+}
+
+static void came_back(void)
+{
+    if (atomic_load_explicit(&park.trust, memory_order_relaxed) != TRUST_ON) {
+        atomic_store(&park.trust, TRUST_ON);
+    }
+}
+
+/* The epoll descriptor */
+
+/* A descriptor that was closed has left the epoll by itself, and another may have
+ * got its number: what was added before is not to be relied on. */
+static int watch(int epoll_fd, int fd, uint32_t want)
+{
+    struct epoll_event event = { .events = want, .data.fd = fd };
+
+    if (!want) {
+        epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+        return 1;
+    }
+    return epoll_ctl(epoll_fd, EPOLL_CTL_MOD, fd, &event) == 0
+           || (errno == ENOENT && epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0);
+}
+
+/* What is not wanted of the app is not watched at all: a closed connection would
+ * report its end all the time. Without EPOLLIN the client's next request, already
+ * there, wakes nobody. */
+static int arm(park_t *pk)
+{
+    const ac_task_t *task = pk->task;
+    uint32_t client = (uint32_t)task->want_client;
+
+    if (pk->poke.epoll_fd < 0) {
+        pk->poke.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    }
+    if (task->watch_client || !client) {
+        client |= EPOLLRDHUP;
+    }
+    if (pk->poke.epoll_fd < 0) {
+        return 0;
+    }
+    if (pk->app_fd >= 0 && pk->app_fd != task->fd) {
+        watch(pk->poke.epoll_fd, pk->app_fd, 0);
+    }
+    pk->app_fd = task->fd;
+    return (client == pk->client_events
+            || watch(pk->poke.epoll_fd, pk->client_fd, pk->client_events = client))
+           && (task->fd < 0
+               || watch(pk->poke.epoll_fd, task->fd, (uint32_t)task->want));
+}
+
+static void collect(park_t *pk)
+{
+    struct epoll_event events[3];
+    int n = epoll_wait(pk->poke.epoll_fd, events, 3, 0), i;
+
+    pk->task->got = pk->task->got_client = 0;
+    for (i = 0; i < n; i++) {
+        if (events[i].data.fd == pk->client_fd) {
+            pk->task->got_client = (short)events[i].events;
+        }
+        else if (events[i].data.fd == pk->app_fd) {
+            pk->task->got = (short)events[i].events;
+        }
+    }
+    if (pk->task->reads_body) {
+        pk->task->got_client |= POLLIN;
+    }
+}
+
+static void forget_epoll(park_t *pk)
+{
+    if (pk->poke.epoll_fd >= 0) {
+        close(pk->poke.epoll_fd);
+    }
+    pk->poke.epoll_fd = -1;
+    pk->app_fd = -1;
+    pk->client_events = 0;
+}
+
+/* When to be back: the task's own limit, or before the MPM's. */
+static apr_time_t limit_of(const park_t *pk)
+{
+    const ac_task_t *task = pk->task;
+    apr_interval_time_t timeout = task->r->server->timeout;
+    apr_interval_time_t base = pk->c->base_server->timeout;
+    apr_time_t now = ac_clock_now(), limit;
+
+    if (base < timeout) {
+        timeout = base;
+    }
+    timeout -= timeout > 2 * TIMEOUT_MARGIN ? TIMEOUT_MARGIN : timeout / 2;
+    limit = now + (task->reads_body && READ_AGAIN < timeout ? READ_AGAIN : timeout);
+    if (task->deadline && task->deadline < limit) {
+        limit = task->deadline;
+    }
+    if (atomic_load_explicit(&park.trust, memory_order_relaxed) == TRUST_PROBATION) {
+        limit = now + PROBATION;
+    }
+    return limit;
+}
+
+/* Parking */
+
+/* 1 if the worker may go. */
+static int park_now(park_t *pk)
+{
+    if (!arm(pk)) {
+        return 0;
+    }
+    pk->parking = 1;
+    return 1;
+}
+
+/* What the MPM understands as "to be polled for reading, without a request to
+ * read", in all of 2.4.57 and later. */
+static int leave_to_mpm(park_t *pk)
+{
+    pk->c->cs->state = CONN_STATE_WRITE_COMPLETION;
+    pk->c->cs->sense = CONN_SENSE_WANT_READ;
+    return OK;
+}
+
+int ac_park_possible(const ac_task_t *task)
+{
+    request_rec *r = task->r;
+
+    return task->account && task->client_is_socket && r->connection->cs
+           && !r->main && !r->prev && park_of(r->connection)
+           && atomic_load_explicit(&park.trust, memory_order_relaxed) != TRUST_OFF;
+}
+
+/* While workers are plenty a request may hold one for a moment: most are answered
+ * by then, and a change of workers costs about 10 to 15 us. */
+static apr_interval_time_t budget(const ac_task_t *task, unsigned running)
+{
+    return park.always || task->hurry || running > park.threads / 2 ? 0
+                                                                    : AC_TASK_BUDGET;
+}
+
+static int run_async(park_t *pk, ac_task_t *task)
+{
+    unsigned running = atomic_fetch_add(&park.running, 1);
+    int rv = ac_block_for(task, budget(task, running));
+
+    atomic_fetch_sub(&park.running, 1);
+    if (rv != AC_TASK_WAIT) {
+        return rv;
+    }
+    if (take_accounts(pk) && ac_poke_start() == APR_SUCCESS && park_now(pk)) {
+        task->parked(task);
+        return SUSPENDED;
+    }
+    give_accounts(pk);
+    rv = task->hold(task);
+    return rv == AC_TASK_WAIT ? ac_block_run(task) : rv;
+}
+
+int ac_park_run(ac_task_t *task)
+{
+    park_t *pk;
+    int rv;
+
+    if (!ac_park_possible(task)) {
+        return task->end(task, ac_block_run(task));
+    }
+    pk = park_of(task->r->connection);
+    pk->task = task;
+    pk->client_fd = task->client_fd;
+    task->async = 1;
+    rv = run_async(pk, task);
+    if (rv != SUSPENDED) {
+        pk->task = NULL;
+        forget_epoll(pk);
+        rv = task->end(task, rv);
+    }
+    return rv;
+}
+
+/* Back on a worker */
+
+static void finish(park_t *pk, int rv)
+{
+    ac_task_t *task = pk->task;
+    request_rec *r = task->r;
+
+    give_accounts(pk);
+    forget_epoll(pk);
+    pk->task = NULL;
+    /* From here on as httpd does after a handler, which r does not outlive. */
+    ap_die(task->end(task, rv), r);
+    ap_process_request_after_handler(r);
+}
+
+/* The connection is being closed under the request. */
+static void give_up(park_t *pk)
+{
+    ac_task_t *task = pk->task;
+    request_rec *r = task->r;
+    conn_state_e state = pk->c->cs->state;
+
+    give_accounts(pk);
+    forget_epoll(pk);
+    pk->task = NULL;
+    pk->c->aborted = 1;
+    task->end(task, AC_TASK_DROPPED);
+    ap_process_request_after_handler(r);
+    pk->c->cs->state = state;
+}
+
+static int go_on(park_t *pk)
+{
+    int rv;
+
+    ap_update_child_status(pk->c->sbh, SERVER_BUSY_WRITE, pk->task->r);
+    collect(pk);
+    atomic_fetch_add(&park.running, 1);
+    rv = ac_block_for(pk->task, 0);
+    if (rv == AC_TASK_WAIT && !park_now(pk)) {
+        rv = ac_block_run(pk->task);
+    }
+    atomic_fetch_sub(&park.running, 1);
+    if (rv == AC_TASK_WAIT) {
+        return leave_to_mpm(pk);
+    }
+    finish(pk, rv);
+    return OK;
+}
+
+/* Around all other hooks, so that a request that was parked inside them leaves the
+ * connection in a state of which they need not know. */
+static int process_connection(conn_rec *c)
+{
+    park_t *pk = c->master ? NULL : park_of(c);
+    int rv;
+
+    if (!pk || pk->nested) {
+        return DECLINED;
+    }
+    if (pk->task) {
+        return go_on(pk);
+    }
+    pk->nested = 1;
+    rv = ap_run_process_connection(c);
+    pk->nested = 0;
+    return pk->task && c->cs->state == CONN_STATE_SUSPENDED ? leave_to_mpm(pk) : rv;
+}
+
+/* Last of all hooks: the others see the client's descriptor. */
+static void suspend_connection(conn_rec *c, request_rec *r)
+{
+    park_t *pk = c->master ? NULL : park_of(c);
+    apr_socket_t *socket;
+
+    (void)r;
+    if (!pk || !pk->parking) {
+        return;
+    }
+    pk->parking = 0;
+    if (c->cs->state != CONN_STATE_WRITE_COMPLETION) {
+        return;
+    }
+    socket = ap_get_conn_socket(c);
+    apr_os_sock_put(&socket, &pk->poke.epoll_fd, c->pool);
+    pk->parked = 1;
+    ac_poke_at(&pk->poke, limit_of(pk));
+}
+
+static void unpark(park_t *pk)
+{
+    apr_socket_t *socket = ap_get_conn_socket(pk->c);
+    int fd = -1;
+
+    pk->parked = 0;
+    ac_poke_cancel(&pk->poke);
+    apr_os_sock_get(&fd, socket);
+    if (fd == pk->poke.epoll_fd) {
+        apr_os_sock_put(&socket, &pk->client_fd, pk->c->pool);
+    }
+    else {
+        /* The MPM failed to poll our descriptor and closed it. */
+        close(pk->client_fd);
+        pk->poke.epoll_fd = -1;
+    }
+}
+
+/* First of all hooks. */
+static void resume_connection(conn_rec *c, request_rec *r)
+{
+    park_t *pk = c->master ? NULL : park_of(c);
+
+    (void)r;
+    if (!pk || !pk->parked) {
+        return;
+    }
+    unpark(pk);
+    came_back();
+    if (!c->sbh) {
+        /* The connection's pool is being destroyed. */
+        give_accounts(pk);
+        forget_epoll(pk);
+        pk->task->end(pk->task, AC_TASK_DROPPED);
+        pk->task = NULL;
+    }
+    else if (c->cs->state == CONN_STATE_WRITE_COMPLETION) {
+        c->cs->state = CONN_STATE_READ_REQUEST_LINE;
+    }
+}
+
+static int pre_close_connection(conn_rec *c)
+{
+    park_t *pk = c->master ? NULL : park_of(c);
+
+    if (pk && pk->task && c->cs) {
+        if (pk->parked) {
+            unpark(pk);
+        }
+        give_up(pk);
+    }
+    return OK;
+}
+
+static int pre_connection(conn_rec *c, void *csd)
+{
+    park_t *pk;
+
+    (void)csd;
+    if (c->master || atomic_load_explicit(&park.trust, memory_order_relaxed) == TRUST_OFF) {
+        return OK;
+    }
+    pk = apr_pcalloc(c->pool, sizeof(*pk));
+    pk->c = c;
+    pk->poke.epoll_fd = pk->app_fd = pk->client_fd = -1;
+    ap_set_module_config(c->conn_config, &appcore_module, pk);
+    ap_add_output_filter_handle(no_flush, pk, NULL, c);
+    return OK;
+}
+
+void ac_park_register_hooks(apr_pool_t *p)
+{
+    (void)p;
+    no_flush = ap_register_output_filter("APPCORE_NO_FLUSH", without_flush, NULL,
+                                         AP_FTYPE_NETWORK - 1);
+    ap_hook_pre_connection(pre_connection, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_process_connection(process_connection, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    ap_hook_suspend_connection(suspend_connection, NULL, NULL, APR_HOOK_REALLY_LAST);
+    ap_hook_resume_connection(resume_connection, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    ap_hook_pre_close_connection(pre_close_connection, NULL, NULL, APR_HOOK_FIRST);
+}
+
+static int mpm_is_known(void)
+{
+    int async = 0;
+
+    return ap_mpm_query(AP_MPMQ_IS_ASYNC, &async) == APR_SUCCESS && async
+           && !strcmp(ap_show_mpm(), "event");
+}
+
+void ac_park_child_init(apr_pool_t *pchild, server_rec *s, unsigned limit)
+{
+    int threads = 0;
+
+    memset(&park, 0, sizeof(park));
+    park.server = s;
+    park.all.limit = limit;
+    park.always = ap_exists_config_define("APPCORE_PARK_ALWAYS");
+    if (!mpm_is_known() || limit == 0) {
+        return;
+    }
+    ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads);
+    park.threads = (unsigned)threads;
+    ac_poke_init(pchild, s, stalled);
+    atomic_store(&park.trust, TRUST_PROBATION);
+}

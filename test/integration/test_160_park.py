@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of mod_appcore; see LICENSE.
+"""Requests that wait hold no worker: one child with four threads has dozens of them
+and goes on serving."""
+
+import hashlib
+import os
+import shutil
+import socket
+import ssl
+import time
+
+import pytest
+
+import env as environment
+from client import Raw
+from processes import wait_for
+from rawapp import RawApp, data, sha256
+from test_015_tls import make_certificate
+from websocket import WebSocket
+
+MANY = 40
+THREADS = 4
+TLS = bool(shutil.which("openssl")
+           and os.path.exists(os.path.join(environment.MODULE_DIR, "mod_ssl.so")))
+
+pytestmark = pytest.mark.skipif(environment.MPM != "event" or environment.PARK == "never",
+                                reason="only the event MPM can park")
+
+
+class TlsRaw(Raw):
+    def __init__(self, port, timeout=30):
+        super().__init__(port, timeout)
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        self.socket = context.wrap_socket(self.socket)
+
+
+@pytest.fixture(scope="module")
+def httpd(env):
+    names = ("raw", "cold", "few", "silent", "blocked", "other")
+    env.made = {name: RawApp(env, name) for name in names}
+    env.write("htdocs", "static.txt", text="static")
+    settings = {
+        "raw": "", "other": "",
+        "cold": "AppCoreEnvironmentVariable RAW_START_GATE now\n",
+        "few": "AppCoreAsyncLimit 3\nAppCoreMaxWorkers 1\n",
+        "silent": "AppCoreRequestTimeout 700ms\n",
+        "blocked": "AppCoreAsync Off\nAppCoreMaxWorkers 1\n"}
+    if TLS:
+        env.modules += ["socache_shmcb", "ssl"]
+    env.modules += ["log_config"]
+    mounts = "".join(f"AppCoreMount /{name} {name}\n" for name in names)
+    tls = f"""Listen 127.0.0.1:{env.port2}
+<VirtualHost *:{env.port2}>
+    SSLEngine On
+    {make_certificate(env)}
+    {mounts}
+</VirtualHost>
+""" if TLS else ""
+    env.start(f"""ServerLimit 2
+ThreadsPerChild {THREADS}
+MaxRequestWorkers {2 * THREADS}
+MinSpareThreads 1
+MaxSpareThreads {2 * THREADS}
+StartServers 1
+AsyncRequestWorkerFactor 100
+Timeout 4
+CustomLog {env.path("access.log")} "%U %>s %D %X"
+<Location /raw/blocked>
+    AppCoreAsync Off
+</Location>
+""" + "".join(f"<AppCoreApp {name}>\nAppCorePath {env.made[name].folder}\n{lines}"
+              f"</AppCoreApp>\n" for name, lines in settings.items()) + mounts + tls)
+    assert env.get("/other/pid").status == 200
+    assert env.get("/raw/pid").status == 200
+    return env
+
+
+@pytest.fixture(params=["http", pytest.param("https", marks=pytest.mark.skipif(
+    not TLS, reason="needs mod_ssl and openssl"))])
+def connect(request, httpd):
+    made = []
+
+    def new():
+        kind, port = (Raw, httpd.port) if request.param == "http" \
+            else (TlsRaw, httpd.port2)
+        made.append(kind(port))
+        return made[-1]
+    yield new
+    for raw in made:
+        raw.socket.close()
+
+
+def ask(raw, target, *fields, method="GET", body=""):
+    lines = "".join(field + "\r\n" for field in fields)
+    raw.send(f"{method} {target} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n{body}")
+
+
+def ask_many(connect, n, target):
+    """Each asks at once: while all workers are busy the MPM closes connections on
+    which no request is under way."""
+    clients = []
+    for _ in range(n):
+        clients.append(connect())
+        ask(clients[-1], target)
+    return clients
+
+
+def alive(httpd):
+    """Everything else is served although nearly all workers could be held."""
+    began = time.monotonic()
+    for _ in range(3):
+        assert httpd.get("/static.txt").text == "static"
+        assert httpd.get("/other/pid").status == 200
+    assert time.monotonic() - began < 5
+
+
+def test_many_wait_for_the_app(httpd, connect):
+    raw = httpd.made["raw"]
+    raw.forget()
+    gate = raw.gate()
+    clients = ask_many(connect, MANY, raw.target("hold", gate=gate))
+    raw.wait_event("gate", timeout=30, count=MANY, gate=gate)
+    alive(httpd)
+    raw.open(gate)
+    assert {client.response().status for client in clients} == {200}
+
+
+def test_many_wait_for_the_start(httpd):
+    cold = httpd.made["cold"]
+    clients = ask_many(lambda: Raw(httpd.port), MANY, "/cold/pid")
+    cold.wait_event("start", timeout=30)
+    alive(httpd)
+    cold.open("now")
+    answers = [client.response() for client in clients]
+    assert {a.status for a in answers} == {200}
+    assert len({a.text for a in answers}) == 1
+    for client in clients:
+        client.socket.close()
+
+
+def test_event_streams(httpd, connect):
+    raw = httpd.made["raw"]
+    target, name = raw.answer("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+                              "data: 1\n\n<gate>data: 2\n\n")
+    clients = ask_many(connect, MANY, target)
+    for client in clients:
+        client.receive(b"data: 1\n")
+    alive(httpd)
+    raw.open(f"{name}.1")
+    for client in clients:
+        assert b"data: 2\n" in client.receive(b"data: 2\n")
+
+
+def exactly(raw, n):
+    found = b""
+    while len(found) < n:
+        piece = raw.socket.recv(n - len(found))
+        assert piece, f"the connection ended after {found}"
+        found += piece
+    return found
+
+
+def test_websockets(httpd, connect):
+    """Both ways, in turns; the app repeats what it hears."""
+    sockets = [WebSocket(connect(), "/raw/websocket?quiet=1") for _ in range(MANY)]
+    alive(httpd)
+    for round_ in range(3):
+        words = [f"{round_}.{i:02}".encode() for i in range(MANY)]
+        for one, word in zip(sockets, words):
+            one.raw.send(word)
+        for one, word in zip(sockets, words):
+            assert exactly(one.raw, len(word)) == word
+    big = data(300000)
+    sockets[0].raw.send(big)
+    assert exactly(sockets[0].raw, len(big)) == big
+    alive(httpd)
+
+
+def test_slow_readers(httpd, connect):
+    """More than the buffers between app and client take."""
+    size = 8 << 20
+    clients = ask_many(connect, MANY // 4, f"/raw/big?n={size}")
+    alive(httpd)
+    expected = sha256(data(size))
+    for client in clients:
+        assert sha256(client.response().body) == expected
+
+
+def test_a_client_that_never_reads_is_given_up(httpd):
+    """As long as Timeout says, and the app's connection is free again."""
+    raw = httpd.made["raw"]
+    raw.forget()
+    with httpd.raw() as client:
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        ask(client, raw.target("endless"))
+        raw.wait_event("closed", timeout=20)
+
+
+def test_slow_uploads(httpd, connect):
+    raw = httpd.made["raw"]
+    raw.forget()
+    body = data(300000)
+    half = len(body) // 2
+    clients = []
+    for _ in range(MANY):
+        client = connect()
+        clients.append(client)
+        ask(client, "/raw/digest", f"Content-Length: {len(body)}", method="POST")
+        client.send(body[:half])
+    raw.wait_event("request", timeout=30, count=MANY, method="POST")
+    alive(httpd)
+    for client in clients:
+        client.send(body[half:])
+    expected = hashlib.sha256(body).hexdigest()
+    for client in clients:
+        assert expected in client.response().text
+
+
+def test_longer_than_the_timeout_of_the_mpm(httpd, connect):
+    """Timeout is 4 s; the app may take longer as long as AppCoreRequestTimeout does."""
+    raw = httpd.made["raw"]
+    gate = raw.gate()
+    client = connect()
+    ask(client, raw.target("hold", gate=gate))
+    raw.wait_gate(gate)
+    until = time.monotonic() + 5
+    wait_for(lambda: time.monotonic() > until)
+    raw.open(gate)
+    assert client.response().status == 200
+
+
+def test_a_silent_app(httpd, connect):
+    httpd.allow("silent")
+    silent = httpd.made["silent"]
+    client = connect()
+    began = time.monotonic()
+    ask(client, silent.target("hold", gate=silent.gate()))
+    assert client.response().status == 504
+    assert 0.6 < time.monotonic() - began < 5
+
+
+def test_a_client_that_leaves(httpd, connect):
+    raw = httpd.made["raw"]
+    raw.forget()
+    gate = raw.gate()
+    client = connect()
+    ask(client, raw.target("hold", gate=gate))
+    raw.wait_gate(gate)
+    client.socket.close()
+    raw.wait_event("closed", timeout=2)
+
+
+def test_the_connection_goes_on(httpd, connect):
+    raw = httpd.made["raw"]
+    client = connect()
+    for _ in range(3):
+        gate = raw.gate()
+        ask(client, raw.target("hold", gate=gate))
+        raw.wait_gate(gate)
+        raw.open(gate)
+        assert client.response().status == 200
+        ask(client, "/raw/big?n=300000")
+        assert sha256(client.response().body) == sha256(data(300000))
+
+
+def test_pipelined_requests(httpd, connect):
+    raw = httpd.made["raw"]
+    gate = raw.gate()
+    client = connect()
+    ask(client, raw.target("hold", gate=gate))
+    for _ in range(3):
+        ask(client, "/raw/pid")
+    raw.wait_gate(gate)
+    raw.open(gate)
+    text = b""
+    while text.count(b"HTTP/1.1 200 OK") < 4:
+        piece = client.socket.recv(65536)
+        assert piece, text
+        text += piece
+
+
+def test_a_reload_with_many_waiting(httpd, connect):
+    raw = httpd.made["raw"]
+    raw.forget()
+    gate = raw.gate()
+    clients = ask_many(connect, MANY, raw.target("hold", gate=gate))
+    raw.wait_event("gate", timeout=30, count=MANY, gate=gate)
+    before = {p.pid for p in httpd.workers()}
+    httpd.reload(wait_workers=False)
+    alive(httpd)
+    raw.open(gate)
+    assert {client.response().status for client in clients} == {200}
+    for client in clients:
+        client.socket.close()
+    wait_for(lambda: not before & {p.pid for p in httpd.workers()}, 20)
+
+
+def hold_until_refused(httpd, app, most):
+    """How many requests the app's two children, or one, take at a time."""
+    gate = app.gate()
+    clients = []
+    while True:
+        clients.append(httpd.raw())
+        ask(clients[-1], app.target("hold", gate=gate))
+        clients[-1].socket.settimeout(0.5)
+        try:
+            answer = clients[-1].response()
+        except TimeoutError:
+            app.wait_event("gate", count=len(clients), gate=gate)
+            assert len(clients) <= most
+            continue
+        assert answer.status == 503
+        break
+    app.open(gate)
+    for client in clients[:-1]:
+        client.socket.settimeout(10)
+        assert client.response().status == 200
+    for client in clients:
+        client.socket.close()
+    return len(clients) - 1
+
+
+def test_switched_off(httpd):
+    """Then the request holds a worker, and AppCoreMaxWorkers counts it."""
+    httpd.allow("app blocked is not available")
+    assert hold_until_refused(httpd, httpd.made["blocked"], 2) in (1, 2)
+
+
+def test_no_more_than_the_limit(httpd):
+    """Three wait without a worker, a fourth holds the one that the app may have."""
+    httpd.allow("app few is not available", "as many requests wait")
+    assert 4 <= hold_until_refused(httpd, httpd.made["few"], 8) <= 8
+    assert "as many requests wait without a worker as may" in httpd.recent_log()
+
+
+def test_the_access_log_has_each_once(httpd):
+    raw = httpd.made["raw"]
+    gate = raw.gate()
+    target = f"/raw/{gate}/hold"
+    with httpd.raw() as client:
+        ask(client, f"{target}?gate={gate}")
+        raw.wait_gate(gate)
+        began = time.monotonic()
+        wait_for(lambda: time.monotonic() > began + 0.3)
+        raw.open(gate)
+        client.response()
+
+    def lines():
+        with open(httpd.path("access.log"), encoding="utf-8") as f:
+            return [line.split() for line in f if line.startswith(target + " ")]
+    found = wait_for(lines)
+    assert len(found) == 1
+    _, status, micros, _ = found[0]
+    assert status == "200" and int(micros) > 300000
