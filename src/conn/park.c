@@ -181,6 +181,11 @@ static void give_accounts(park_t *pk)
     }
 }
 
+static int is_trusted(void)
+{
+    return atomic_load_explicit(&park.trust, memory_order_relaxed) != TRUST_OFF;
+}
+
 static void stalled(void)
 {
     if (atomic_exchange(&park.trust, TRUST_OFF) != TRUST_OFF) {
@@ -319,7 +324,7 @@ int ac_park_possible(const ac_task_t *task)
 
     return task->account && task->client_is_socket && r->connection->cs
            && !r->main && !r->prev && park_of(r->connection)
-           && atomic_load_explicit(&park.trust, memory_order_relaxed) != TRUST_OFF;
+           && is_trusted();
 }
 
 /* While workers are plenty a request may hold one for a moment: most are answered
@@ -517,7 +522,7 @@ static int pre_connection(conn_rec *c, void *csd)
     park_t *pk;
 
     (void)csd;
-    if (c->master || atomic_load_explicit(&park.trust, memory_order_relaxed) == TRUST_OFF) {
+    if (c->master || !is_trusted()) {
         return OK;
     }
     pk = apr_pcalloc(c->pool, sizeof(*pk));

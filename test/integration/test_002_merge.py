@@ -33,6 +33,8 @@ VALUES = {
     "AppCoreQueueLimit": ("1", "2"),
     "AppCoreQueueTimeLimit": ("1s", "2s"),
     "AppCoreMaxWorkers": ("1", "20%"),
+    "AppCoreAsync": ("Off", "On"),
+    "AppCoreAsyncLimit": ("1", "2"),
     "AppCoreRequestBuffering": ("1K", "2K"),
     "AppCoreTrustedProxy": ("10.0.0.1", "10.0.0.2"),
     "AppCoreStdoutLogEnabled": ("On", "Off"),

@@ -21,7 +21,7 @@ COMMAND = re.compile(r'"(<?AppCore\w+>?)"\s*,')
 UNITS = {"": 1, "s": 1000000, "K": 1024, "M": 1024 * 1024, "%": -1}
 # Written as one directive with several values, or with a default in words.
 SEVERAL = {"AppCoreLimit": "inherited", "AppCoreUmask": "inherited",
-           "AppCoreStdoutLogEnabled": "auto"}
+           "AppCoreStdoutLogEnabled": "auto", "AppCoreAsyncLimit": "computed"}
 
 
 def settings():
