@@ -90,7 +90,7 @@ BAD = [
     ("AppCoreMaxWorkers 0", "a number from 1 to 65535 or a share from 1% to 100%"),
     ("AppCoreAsync Maybe", "must be On or Off"),
     ("<Location /x>\nAppCoreAsync Maybe\n</Location>", "must be On or Off"),
-    ("AppCoreAsyncLimit 0", "a number from 1 to 1000000"),
+    ("AppCoreAsyncLimit 0", "a whole number from 1 to 1000000"),
     ("AppCoreMaxWorkers 101%", "a share from 1% to 100%"),
     ("AppCoreRequestBuffering 2G", "a size from 1 to 1G such as 64K or 10M, or Off"),
     ("AppCoreTrustedProxy proxy.example", "must be an IP address or network such as"),

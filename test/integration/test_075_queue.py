@@ -28,9 +28,9 @@ def httpd(env):
         "narrow": "AppCoreEnvironmentVariable RAW_START_GATE now\nAppCoreQueueLimit 3\n",
         "hasty": "AppCoreEnvironmentVariable RAW_START_GATE now\n"
                  "AppCoreQueueTimeLimit 300ms\n",
-        "slow": "AppCoreMaxWorkers 4\n",
+        "slow": "AppCoreMaxWorkers 4\nAppCoreAsync Off\n",
         "stuck": "AppCoreEnvironmentVariable RAW_START_GATE now\n"
-                 "AppCoreMaxWorkers 25%\n",
+                 "AppCoreMaxWorkers 25%\nAppCoreAsync Off\n",
         "other": ""}
     env.start(threads + "".join(
         f"<AppCoreApp {name}>\nAppCorePath {env.made[name].folder}\n{lines}"
