@@ -9,7 +9,7 @@
  *
  * Numbers are little endian and of fixed size, strings and byte runs carry a
  * 32-bit length, lists carry a 32-bit count. There is no padding, no pointer
- * and no type tag: both sides agree by AC_PROTOCOL (shared/message.h).
+ * and no type tag: both sides agree by ac_message_version (shared/message.h).
  *
  * A writer grows in its pool up to a limit. A reader points into bytes it does
  * not own. Both have a sticky error: after the first fault every further call

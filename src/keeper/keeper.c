@@ -114,7 +114,7 @@ static void acknowledge(ac_keeper_t *k)
 
     ac_message_begin(&w, AC_MSG_ACK, k->ptemp);
     ac_wire_put_u32(&w, k->serial);
-    ac_wire_put_u32(&w, AC_PROTOCOL);
+    ac_wire_put_u32(&w, ac_message_version);
     ac_outbox_send(&k->to_parent, &w, NULL, 0);
 }
 

@@ -291,7 +291,7 @@ static int start_manager(ac_keeper_t *k)
     }
     fds[4] = take_relay_link(k);
     ac_message_begin(&w, AC_MSG_HELLO, k->ptemp);
-    ac_wire_put_u32(&w, AC_PROTOCOL);
+    ac_wire_put_u32(&w, ac_message_version);
     ac_service_send(k, &k->manager, &w, fds, 5);
     if (fds[4] >= 0) {
         close(fds[4]);

@@ -134,12 +134,12 @@ static void on_wake(ac_manager_t *m, const ac_wake_t *wake, uint32_t pid, int fd
 {
     ac_sup_app_t *app;
 
-    if (wake->version == AC_PROTOCOL && wake->what == AC_WAKE_HELLO) {
+    if (wake->version == ac_message_version && wake->what == AC_WAKE_HELLO) {
         on_hello(m, wake, pid, fd);
         return;
     }
     close_fd(fd);
-    if (wake->version == AC_PROTOCOL && wake->what == AC_WAKE_APP) {
+    if (wake->version == ac_message_version && wake->what == AC_WAKE_APP) {
         app = ac_sup_find(m->sup, wake->value);
         if (app) {
             ac_eyes_asked(ac_home_of(app));

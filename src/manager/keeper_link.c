@@ -35,7 +35,7 @@ static void map_tables(ac_manager_t *m, int board_fd, int rows_fd)
 
 static void on_hello(ac_manager_t *m, ac_message_t *msg)
 {
-    if (ac_wire_get_u32(&msg->body) != AC_PROTOCOL || msg->n_fds < 5 || m->board) {
+    if (ac_wire_get_u32(&msg->body) != ac_message_version || msg->n_fds < 5 || m->board) {
         _exit(1);
     }
     map_tables(m, take_fd(msg, 0), take_fd(msg, 1));

@@ -175,7 +175,7 @@ static apr_status_t wait_for_ack(ac_parent_state_t *state, apr_time_t deadline,
         protocol = ac_wire_get_u32(&msg.body);
         ac_message_done(&msg);
         if (serial == (uint32_t)state->serial) {
-            return protocol == AC_PROTOCOL ? APR_SUCCESS : APR_EMISMATCH;
+            return protocol == ac_message_version ? APR_SUCCESS : APR_EMISMATCH;
         }
     }
 }

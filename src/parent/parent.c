@@ -26,6 +26,7 @@ APLOG_USE_MODULE(appcore);
 
 #define ACK_TIME apr_time_from_sec(2)
 #define STOP_GRACE apr_time_from_sec(5)
+#define LEAVE_TIME apr_time_from_sec(1)
 /* A keeper that lives this long, in seconds, ended for a reason of its own. */
 #define STEADY 30
 /* Where the next keeper starts later than this, requests do not wait for it. */
@@ -231,21 +232,29 @@ static apr_status_t stop_at_exit(void *data)
     return APR_SUCCESS;
 }
 
-/* A module of another protocol was here before: its apps end, ours begin. */
+/* A module of another version was here before. Its keeper leaves at once, ours
+ * takes its apps over. Children of before go on by their board and the apps that it
+ * shows, but nobody starts any for them. */
 static void replace_version(ac_parent_state_t *state, const server_rec *s,
                             apr_pool_t *ptemp)
 {
-    if (state->protocol && state->protocol != AC_PROTOCOL) {
-        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "mod_appcore was replaced by "
-                     "another version; its apps are stopped and started anew");
-        if (state->keeper) {
-            apr_interval_time_t limit = 2 * STOP_GRACE;
+    apr_interval_time_t limit = LEAVE_TIME;
 
-            ac_parent_close(&state->control);
+    if (!state->protocol || state->protocol == (int)ac_message_version) {
+        return;
+    }
+    ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "mod_appcore was replaced by another "
+                 "version, which takes over the apps that run and replaces them one "
+                 "by one");
+    if (keeper_lives(state)) {
+        kill(state->keeper, SIGUSR2);
+        if (!await_end(state, &limit, ptemp)) {
+            kill(state->keeper, SIGKILL);
             await_end(state, &limit, ptemp);
         }
-        ac_parent_state_reset(state);
     }
+    ac_board_abandon(state->board, ptemp);
+    ac_parent_state_reset(state);
 }
 
 /* APR_EOF: the keeper ended over it, and was waited for. */
@@ -285,12 +294,14 @@ apr_status_t ac_parent_apply(server_rec *main_server, const ac_spec_table_t *tab
 {
     ac_parent_state_t *state = ac_parent_state();
     ac_parent_run_t *run = make_run(main_server, log_servers, pconf);
+    int has_apps = table->specs->nelts > 0 || state->keeper;
     apr_pool_t *ptemp;
     apr_status_t rv;
 
     apr_pool_create(&ptemp, pconf);
     replace_version(state, main_server, ptemp);
-    if (!keeper_lives(state) && table->specs->nelts == 0) {
+    /* A keeper that is gone may have left some. */
+    if (!keeper_lives(state) && !has_apps) {
         apr_pool_destroy(ptemp);
         return APR_SUCCESS;
     }

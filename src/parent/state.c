@@ -43,14 +43,12 @@ ac_parent_state_t *ac_parent_state(void)
 
 void ac_parent_state_reset(ac_parent_state_t *state)
 {
-    if (state->protocol == AC_PROTOCOL) {
-        ac_parent_close(&state->board);
-        ac_parent_close(&state->board_ro);
-        ac_parent_close(&state->rows);
-        ac_parent_close(&state->wake_receive);
-        ac_parent_close(&state->wake_send);
-        ac_parent_close(&state->table);
-    }
+    ac_parent_close(&state->board);
+    ac_parent_close(&state->board_ro);
+    ac_parent_close(&state->rows);
+    ac_parent_close(&state->wake_receive);
+    ac_parent_close(&state->wake_send);
+    ac_parent_close(&state->table);
     ac_parent_close(&state->control);
     forget(state);
 }
@@ -59,7 +57,7 @@ apr_status_t ac_parent_state_open(ac_parent_state_t *state)
 {
     apr_status_t rv;
 
-    if (state->protocol == AC_PROTOCOL && state->board >= 0) {
+    if (state->protocol == (int)ac_message_version && state->board >= 0) {
         return APR_SUCCESS;
     }
     rv = ac_board_create(&state->board);
@@ -72,7 +70,7 @@ apr_status_t ac_parent_state_open(ac_parent_state_t *state)
     if (rv == APR_SUCCESS) {
         rv = ac_wake_pair(&state->wake_receive, &state->wake_send);
     }
-    state->protocol = AC_PROTOCOL;
+    state->protocol = (int)ac_message_version;
     state->owner = (int)getpid();
     if (rv != APR_SUCCESS) {
         ac_parent_state_reset(state);

@@ -7,15 +7,15 @@
 /* What httpd's parent remembers from one configuration pass to the next.
  *
  * httpd unmaps modules between passes, so this is numbers in memory of
- * process->pool and nothing else. The first two say who wrote them: a module of
- * another AC_PROTOCOL reads no further than `keeper` and `control`, which never
- * move. One thread, the parent's; a child of httpd has a copy. */
+ * process->pool and nothing else. A module that finds those of another version
+ * replaces its keeper and closes its descriptors, so these never move, and a later
+ * version adds behind them. One thread, the parent's; a child of httpd has a copy. */
 
 #include <apr_errno.h>
 #include <apr_pools.h>
 
 typedef struct ac_parent_state_t {
-    int protocol;               /* AC_PROTOCOL of the writer; 0: nothing yet */
+    int protocol;               /* ac_message_version of the writer; 0: nothing yet */
     int owner;                  /* pid of the parent that made the descriptors */
     int keeper;                 /* pid, 0 when none lives */
     int control;                /* our end of the link to it */
@@ -25,8 +25,7 @@ typedef struct ac_parent_state_t {
     int rows;
     int wake_receive;
     int wake_send;
-    /* Of the last table, for a keeper that replaces a dead one. */
-    int table;                  /* memfd */
+    int table;                  /* memfd: the last one, for the next keeper */
     int serial;
     int n_apps;
     int shutdown_limit;         /* longest of its apps, seconds */
@@ -38,7 +37,7 @@ typedef struct ac_parent_state_t {
 ac_parent_state_t *ac_parent_state(void);
 /* Board, rows and wake socket, where they do not exist yet. */
 apr_status_t ac_parent_state_open(ac_parent_state_t *state);
-/* Closes and forgets everything but the protocol. */
+/* Closes and forgets everything. */
 void ac_parent_state_reset(ac_parent_state_t *state);
 void ac_parent_close(int *pfd);
 

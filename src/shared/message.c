@@ -244,7 +244,7 @@ apr_status_t ac_wake_pair(int *preceive, int *psend)
 
 apr_status_t ac_wake_send(int fd, uint32_t what, uint64_t value, int eventfd_or_minus1)
 {
-    ac_wake_t wake = { .version = AC_PROTOCOL, .what = what, .value = value };
+    ac_wake_t wake = { .version = ac_message_version, .what = what, .value = value };
 
     return send_with(fd, &wake, sizeof(wake), &eventfd_or_minus1,
                      eventfd_or_minus1 >= 0 ? 1 : 0);
@@ -260,7 +260,7 @@ apr_status_t ac_wake_receive(int fd, ac_wake_t *pwake, uint32_t *ppid, int *pfd)
         /* A datagram socket has no end; an empty one is just malformed. */
         return rv == APR_EOF ? APR_EINVAL : rv;
     }
-    if (len != sizeof(*pwake) || pwake->version != AC_PROTOCOL || anc.n_fds > 1) {
+    if (len != sizeof(*pwake) || pwake->version != ac_message_version || anc.n_fds > 1) {
         close_all(anc.fds, anc.n_fds);
         return APR_EINVAL;
     }

@@ -8,8 +8,8 @@
  *
  * All links are AF_UNIX SOCK_SEQPACKET socketpairs made by the side that forks,
  * so one send is one message and descriptors ride along (SCM_RIGHTS). A message
- * is a type, then a body in base/wire encoding. AC_PROTOCOL counts changes; a
- * parent that finds a keeper of another number replaces it.
+ * is a type, then a body in base/wire encoding. ac_message_version counts changes, of
+ * board and rows as well; a parent that finds a keeper of another number replaces it.
  *
  * Sends never block longer than the descriptor allows (all are non-blocking:
  * APR_EAGAIN means the peer is slow). A received message is bounded by
@@ -22,9 +22,12 @@
 #include <apr_pools.h>
 #include "base/wire.h"
 
-#define AC_PROTOCOL 1
 #define AC_MESSAGE_MAX (160 * 1024)
 #define AC_MESSAGE_FDS 64
+
+/* In an object of its own: a module that differs by this number alone is what tests
+ * upgrade to. */
+extern const uint32_t ac_message_version;
 
 typedef enum ac_message_e {
     AC_MSG_NONE = 0,
@@ -34,7 +37,7 @@ typedef enum ac_message_e {
     AC_MSG_CONFIG,          /* u32 serial; + memfd of ac_spec_table_put() */
     AC_MSG_STOP,            /* stop every app, then end */
     /* keeper -> parent */
-    AC_MSG_ACK,             /* u32 serial, u32 AC_PROTOCOL */
+    AC_MSG_ACK,             /* u32 serial, u32 ac_message_version */
     AC_MSG_STOPPING,        /* u32 seconds till what does not end by itself is killed */
 
     /* keeper -> manager, at its start */
@@ -131,7 +134,7 @@ void ac_message_done(ac_message_t *msg);
 #define AC_WAKE_HELLO 1             /* value = row; + the child's eventfd */
 #define AC_WAKE_APP 2               /* value = app id */
 typedef struct ac_wake_t {
-    uint32_t version;               /* AC_PROTOCOL */
+    uint32_t version;               /* ac_message_version */
     uint32_t what;
     uint64_t value;
 } ac_wake_t;

@@ -109,6 +109,7 @@ class Env:
         self.conf = os.path.join(self.root, "httpd.conf")
         self.error_log = os.path.join(self.root, "error.log")
         self.modules = list(MODULES)
+        self.module = MODULE
         self.first_module = False       # LoadModule of ours before all others
         self.allowed = []
         self.always_allowed = []        # patterns for the whole module
@@ -177,7 +178,7 @@ class Env:
         names = [f"mpm_{MPM}", *self.modules]
         lines = [f"LoadModule {n}_module {MODULE_DIR}/mod_{n}.so"
                  for n in names if n not in built_in]
-        ours = f"LoadModule appcore_module {MODULE}"
+        ours = f"LoadModule appcore_module {self.module}"
         return "\n".join([ours, *lines] if self.first_module else [*lines, ours])
 
     def full_conf(self, conf):

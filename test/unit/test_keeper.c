@@ -278,7 +278,7 @@ void harness_configure(void)
     harness_send_config();
     hear(h.control, AC_MSG_ACK);
     ck_assert_uint_eq(ac_wire_get_u32(&last.body), h.serial);
-    ck_assert_uint_eq(ac_wire_get_u32(&last.body), AC_PROTOCOL);
+    ck_assert_uint_eq(ac_wire_get_u32(&last.body), ac_message_version);
 }
 
 void harness_start(void)

@@ -81,7 +81,7 @@ START_TEST(a_new_manager_adopts_what_runs)
     ck_assert(!is_relay);
     ck_assert_int_ne(h.manager_pid, before);
     msg = hear(h.manager, AC_MSG_HELLO);
-    ck_assert_uint_eq(ac_wire_get_u32(&msg->body), AC_PROTOCOL);
+    ck_assert_uint_eq(ac_wire_get_u32(&msg->body), ac_message_version);
     ck_assert_int_eq(msg->n_fds, 5);
     msg = hear(h.manager, AC_MSG_CONFIG);
     ck_assert_uint_eq(ac_wire_get_u32(&msg->body), h.serial);

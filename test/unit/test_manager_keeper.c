@@ -107,7 +107,7 @@ void manager_start(void)
     k.link = pair[0];
     k.relay = relay[1];
     ac_message_begin(&w, AC_MSG_HELLO, p);
-    ac_wire_put_u32(&w, AC_PROTOCOL);
+    ac_wire_put_u32(&w, ac_message_version);
     fds[0] = k.board_fd;
     fds[1] = k.rows_fd;
     fds[2] = k.wake_fd;
