@@ -56,6 +56,12 @@ static void drop_sendfile(apr_table_t *headers)
     }
 }
 
+void ac_respond_private(apr_table_t *headers)
+{
+    drop_sendfile(headers);
+    apr_table_unset(headers, CHALLENGE);
+}
+
 void ac_respond_interim(ac_exchange_t *x, const ac_response_t *response)
 {
     request_rec *r = x->r;
@@ -66,8 +72,7 @@ void ac_respond_interim(ac_exchange_t *x, const ac_response_t *response)
         return;
     }
     set_status(r, response);
-    drop_sendfile(response->headers);
-    apr_table_unset(response->headers, CHALLENGE);
+    ac_respond_private(response->headers);
     r->headers_out = response->headers;
     ap_send_interim_response(r, 1);
     r->headers_out = headers;

@@ -9,6 +9,7 @@
 #include "http_protocol.h"
 #include "util_filter.h"
 #include "apr_strings.h"
+#include "outproc/respond.h"
 
 APLOG_USE_MODULE(appcore);
 
@@ -22,6 +23,7 @@ void ac_tunnel_begin(ac_exchange_t *x)
     r->status = HTTP_SWITCHING_PROTOCOLS;
     r->status_line = NULL;
     r->headers_out = x->response->headers;
+    ac_respond_private(r->headers_out);
     apr_table_setn(r->headers_out, "Connection", "Upgrade");
     ap_send_interim_response(r, 1);
 
