@@ -28,6 +28,7 @@ static void add(list_t *list, const char *name)
 {
     int i;
 
+    name += strspn(name, " ");
     for (i = 0; i < list->names->nelts; i++) {
         if (!strcmp(APR_ARRAY_IDX(list->names, i, const char *), name)) {
             return;
@@ -107,6 +108,7 @@ const apr_array_header_t *ac_groups_of(request_rec *r, const char *user)
         read_file(&list, path, user);
     }
     read_variable(&list, "REMOTE_USER_GROUPS", ":");
+    read_variable(&list, "AUTHENTICATE_MEMBEROF", ";");
     read_variable(&list, "OIDC_CLAIM_groups", ",");
     read_variable(&list, "OIDC_CLAIM_roles", ",");
     if (list.full) {

@@ -5,7 +5,8 @@
 #define AC_REQUEST_GROUPS_H
 
 /* The groups of a user, from where httpd knows them: the location's AuthGroupFile,
- * and the variables in which mod_lookup_identity and mod_auth_openidc say them.
+ * and the variables in which mod_lookup_identity, mod_authnz_ldap and
+ * mod_auth_openidc say them.
  *
  * Any worker; allocates in r->pool. Reads the file, as mod_authz_groupfile does,
  * with every request of a user. */

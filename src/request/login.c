@@ -11,6 +11,7 @@
 #include "http_protocol.h"
 #include "http_request.h"
 #include "apr_strings.h"
+#include "request/error.h"
 
 APLOG_USE_MODULE(appcore);
 
@@ -176,6 +177,9 @@ int ac_login_challenge(request_rec *r)
     r->headers_in = in;
     r->user = user;
     r->ap_auth_type = used;
+    if (rv == DONE) {
+        return AC_ANSWERED;
+    }
     return rv == DECLINED || rv == HTTP_UNAUTHORIZED ? OK : rv;
 }
 

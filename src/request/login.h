@@ -20,8 +20,9 @@
  * takes. OK, or what the client gets, with a wrong password for instance. */
 int ac_login_offer(request_rec *r, const ac_mount_t *mount);
 
-/* The app answered 401: adds the location's challenge to err_headers_out. OK, or
- * the status of an answer that takes the place of the app's, as of a redirect. */
+/* The app answered 401: adds the location's challenge to err_headers_out. OK; or the
+ * status of an answer that takes the place of the app's, as of a redirect; or
+ * AC_ANSWERED when that was sent already. */
 int ac_login_challenge(request_rec *r);
 
 /* The user that httpd verified, or NULL. */
