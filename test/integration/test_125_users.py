@@ -96,6 +96,10 @@ def sections(env, keytab):
                    f"{basic}\nRequire valid-user\n{own_page.format('strict')}") \
         + location("/app/barred", "Basic", f"{basic}\n<RequireAll>\nRequire all granted\n"
                    "Require not user bob\n</RequireAll>") \
+        + location("/app/groups", "Basic", open_to_all + """
+    SetEnv REMOTE_USER_GROUPS "ops:on call:staff"
+    SetEnv AUTHENTICATE_MEMBEROF "CN=a,DC=x; CN=b,DC=x"
+    SetEnv OIDC_CLAIM_roles "reader,ops" """) \
         + location("/app/digest", "Digest", "AuthDigestProvider file\nAuthUserFile "
                    f"{env.path('files', 'digests')}\nRequire all granted")
     for name in ("slim", "none", "off/basic", "web/basic", "tcp/basic", "any/basic"):
@@ -196,7 +200,7 @@ def httpd(env):
               encoding="utf-8") as f:
         published = dotnet.program(f.read(), "users")
     env.modules += ["auth_basic", "auth_digest", "authn_core", "authn_file",
-                    "authz_user", "authz_groupfile", "ssl", "socache_shmcb", "setenvif"]
+                    "authz_user", "authz_groupfile", "ssl", "socache_shmcb", "env"]
     env.modules += ["session", "session_cookie", "auth_gssapi"] if HAS_GSSAPI else []
     env.modules += ["auth_openidc"] if not OPENID.args[0] else []
     env.always_allowed = ["AH01617", "AH01618", "AH01782", "AH01790", "AH01792",
@@ -241,6 +245,13 @@ def test_user_of_the_request(httpd):
                     "roles": ["staff", "sales, west"], "staff": True}
     assert who(httpd, "/app/basic/asked", login("alice")) == user
     assert who(httpd, "/app/strict/who", login("alice"))["name"] == "alice"
+
+
+def test_groups_that_modules_tell(httpd):
+    """By the variables of mod_lookup_identity, mod_authnz_ldap, mod_auth_openidc."""
+    assert who(httpd, "/app/groups/who", login("bob"))["roles"] == [
+        "staff", "ops", "on call", "CN=a,DC=x", "CN=b,DC=x", "reader"]
+    assert who(httpd, "/app/groups/who")["roles"] == []
 
 
 def test_name_of_any_bytes(httpd):
@@ -324,6 +335,13 @@ def test_scheme_is_there_where_there_can_be_users(httpd):
         assert httpd.get(f"/{name}/x/schemes").json() == schemes, name
         assert httpd.get(f"/{name}/x/announced").text \
             == ("windows;" if "Windows" in str(schemes) else "anonymous;"), name
+
+
+@pytest.mark.parametrize("name,scheme", [("app", "Windows"), ("slim", "Windows"),
+                                         ("none", "none"), ("tcp", "none")])
+def test_negotiate_of_the_app_can_defer(httpd, name, scheme):
+    """What AddNegotiate() asks for, a package that is not part of ASP.NET Core."""
+    assert httpd.get(f"/{name}/x/integrated").text == scheme
 
 
 def test_automatic_authentication_off(httpd):

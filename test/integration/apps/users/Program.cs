@@ -6,6 +6,7 @@
 // httpd's <Location>.
 using System.Security.Claims;
 using Microsoft.AspNetCore.Authentication;
+using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Server.IISIntegration;
 
 string Setting(string name) => Environment.GetEnvironmentVariable(name) ?? "";
@@ -77,5 +78,8 @@ app.Map("/{where}/certificate", async (HttpContext context) =>
 });
 app.Map("/{where}/headers", (HttpContext context) =>
     context.Request.Headers.ToDictionary(h => h.Key, h => h.Value.ToString()));
+app.Map("/{where}/integrated", (IServiceProvider services) =>
+    services.GetService<IServerIntegratedAuth>() is { IsEnabled: true } s
+        ? s.AuthenticationScheme : "none");
 app.Map("/{where}/announced", () => Setting("ASPNETCORE_IIS_HTTPAUTH"));
 app.Run();
