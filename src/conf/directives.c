@@ -341,6 +341,19 @@ static const char *add_sendfile(cmd_parms *cmd, void *dconf, const char *arg)
     return named(cmd, err);
 }
 
+static const char *add_warm_up(cmd_parms *cmd, void *dconf, const char *arg)
+{
+    ac_origin_e origin;
+    ac_settings_t *set = settings_of(cmd, &origin);
+    const char *err = ac_value_path(arg, cmd->pool);
+
+    (void)dconf;
+    if (!err) {
+        add_to_list(&set->warm_up, arg, origin);
+    }
+    return named(cmd, err);
+}
+
 static const char *set_static_files(cmd_parms *cmd, void *dconf, const char *arg)
 {
     ac_origin_e origin;
@@ -580,6 +593,8 @@ const command_rec ac_conf_commands[] = {
     NUMBER("AppCoreWebSockets", websockets, "On or Off"),
     AP_INIT_TAKE1("AppCoreStaticFiles", set_static_files, NULL, RSRC_CONF,
                   "a folder below the app's whose files httpd serves itself, or Off"),
+    AP_INIT_ITERATE("AppCoreWarmUpPath", add_warm_up, NULL, RSRC_CONF,
+                    "paths of the app that are requested before it is ready"),
     AP_INIT_ITERATE("AppCoreSendfile", add_sendfile, NULL, RSRC_CONF,
                     "folders from which the app may let httpd send files"),
     AP_INIT_TAKE2("AppCoreLimit", set_limit, NULL, RSRC_CONF,

@@ -416,6 +416,13 @@ const char *ac_value_beneath(const char **ppath, const char *text, apr_pool_t *p
     return NULL;
 }
 
+const char *ac_value_path(const char *text, apr_pool_t *p)
+{
+    return ac_settings_path_is_valid(text)
+           ? NULL : wrong(p, "a path of the app that begins with \"/\", of up to 2048 "
+                          "bytes and without spaces, such as /health", text);
+}
+
 const char *ac_value_app_name(const char *text, apr_pool_t *p)
 {
     const char *s;

@@ -65,6 +65,8 @@ const char *ac_value_prefix(const char **pprefix, const char *text, apr_pool_t *
 /* An absolute folder; yields it without trailing slash, "//", "/./". */
 const char *ac_value_folder(const char **pfolder, const char *text, apr_pool_t *p);
 
+/* A URL path below the mount. */
+const char *ac_value_path(const char *text, apr_pool_t *p);
 /* A path below a folder of the app: relative, without "..". */
 const char *ac_value_beneath(const char **ppath, const char *text, apr_pool_t *p);
 

@@ -14,6 +14,7 @@
 #include <apr_strings.h>
 
 #include "manager/loop.h"
+#include "spec/handler.h"
 
 #define CHUNK 8192
 
@@ -69,6 +70,7 @@ void ac_home_conf(ac_sup_conf_t *conf, const ac_settings_t *set,
     conf->rapid_fails = (unsigned)set->rapid_fails_per_minute.v;
     conf->startup_limit = apr_time_from_sec(set->startup_time_limit.v);
     conf->shutdown_limit = apr_time_from_sec(set->shutdown_time_limit.v);
+    conf->keep_config = (unsigned)ac_handler_is_on(set, AC_HANDLER_NO_ROTATION, 0);
     conf->always_running = set->start_mode.v == AC_START_ALWAYS_RUNNING;
     /* Two processes cannot listen to one port that the administrator named. */
     conf->alone = launch && launch->port != 0;

@@ -32,6 +32,7 @@ typedef struct ac_run_t ac_run_t;
 typedef struct ac_watch_t ac_watch_t;
 typedef struct ac_child_t ac_child_t;
 typedef struct ac_job_t ac_job_t;
+typedef struct ac_warm_t ac_warm_t;
 
 struct ac_watch_t {
     int fd;                     /* -1: none */
@@ -95,6 +96,7 @@ struct ac_run_t {
     ac_address_e accepts;       /* it takes connections there */
     int asking;                 /* the connection on which it is asked, or -1 */
     apr_time_t ask_since;
+    ac_warm_t *warm;            /* requests before it is ready, or NULL */
     unsigned probed:1;
     unsigned knocked:1;
     unsigned asked:1;
@@ -229,6 +231,14 @@ apr_time_t ac_doubt_due(const ac_manager_t *m);
 /* 1 once run->protocol is; else it is called again with every step. */
 int ac_protocol_known(ac_run_t *run);
 void ac_protocol_stop(ac_run_t *run);
+
+/* warm.c */
+/* One step; 1 once nothing is left to ask for. Where that failed, the state machine
+ * was told. */
+int ac_warm_done(ac_run_t *run);
+void ac_warm_stop(ac_run_t *run);
+/* The path of a redirect that stays in the app, else NULL. */
+const char *ac_warm_inside(const char *location, const char *prefix);
 
 /* notify.c */
 void ac_notify_read(ac_manager_t *m, ac_watch_t *w);

@@ -11,7 +11,8 @@
  *   PATH  inotify tells of the socket file; the keeper checks and moves it; then
  *         a connection must be taken.
  *
- * Then it is asked for its protocol, if need be (protocol.c).
+ * Then it is asked for its protocol, if need be (protocol.c), and warmed up
+ * (warm.c).
  *
  * FD and PORT together race. READY=1 settles FD at once and hurries the rest.
  * Only starting processes are probed, so an idle manager never wakes up. */
@@ -262,7 +263,12 @@ static void probe(ac_run_t *run)
     if (!run->accepts) {
         run->accepts = find(run);
     }
-    if (run->accepts && ac_protocol_known(run)) {
+    if (!run->accepts || !ac_protocol_known(run)) {
+        return;
+    }
+    /* Whoever serves one connection at a time still has ours. */
+    close_knock(run);
+    if (ac_warm_done(run)) {
         become_ready(run, run->accepts);
     }
 }
@@ -299,6 +305,7 @@ void ac_ready_stop(ac_run_t *run)
     run->probe_at = 0;
     close_knock(run);
     ac_protocol_stop(run);
+    ac_warm_stop(run);
     ac_watch_close(run->m, &run->folder_watch);
     ac_run_close_listener(run);
 }

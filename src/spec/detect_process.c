@@ -170,6 +170,12 @@ static void take_web_config(ac_look_t *look, const ac_webconfig_t *web)
     }
     settle_stdout_log(look);
     ac_look_refresh(look);
+    if (web->overlay->warm_up.v->nelts > 0
+        && look->set->warm_up.origin == AC_ORIGIN_WEBCONFIG
+        && look->set->start_mode.v != AC_START_ALWAYS_RUNNING) {
+        ac_look_notice(look, "web.config: <applicationInitialization> needs "
+                       "AppCoreStartMode AlwaysRunning");
+    }
     if (!web->has_app) {
         ac_look_hint(look, "web.config has no <aspNetCore>; ");
     }

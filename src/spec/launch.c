@@ -73,6 +73,17 @@ static int within(const ac_num_t *num, apr_int64_t min, apr_int64_t max)
     return num->origin == AC_ORIGIN_DEFAULT || (num->v >= min && num->v <= max);
 }
 
+static int all_are_paths(const apr_array_header_t *list)
+{
+    int all = list->nelts <= AC_SETTINGS_WARM_UP_MAX;
+    int i;
+
+    for (i = 0; i < list->nelts; ++i) {
+        all &= ac_settings_path_is_valid(APR_ARRAY_IDX(list, i, const char *));
+    }
+    return all;
+}
+
 /* What a web.config may say, and how much of it. */
 static int overlay_in_range(const ac_settings_t *set)
 {
@@ -86,6 +97,7 @@ static int overlay_in_range(const ac_settings_t *set)
            && within(&set->disable_startup_error_page, AC_OFF, AC_ON)
            && within(&set->forward_windows_auth_token, AC_OFF, AC_ON)
            && within(&set->websockets, AC_OFF, AC_ON)
+           && all_are_paths(set->warm_up.v)
            && set->environment.v->nelts <= AC_LAUNCH_ENV_MAX
            && set->handler_settings.v->nelts <= AC_LAUNCH_HANDLER_MAX;
 }
@@ -125,6 +137,7 @@ static int overlay_is_modest(const ac_settings_t *set)
     CLEAR(disable_startup_error_page)
     CLEAR(forward_windows_auth_token)
     CLEAR(websockets)
+    CLEAR(warm_up)
 #undef CLEAR
 #define CHECK(name, ...) modest &= rest.name.origin == AC_ORIGIN_DEFAULT;
     AC_SETTINGS(CHECK, CHECK, CHECK)

@@ -125,6 +125,17 @@ ac_settings_t *ac_settings_merge(const ac_settings_t *base, const ac_settings_t 
     return set;
 }
 
+int ac_settings_path_is_valid(const char *path)
+{
+    apr_size_t len = strlen(path);
+    apr_size_t i;
+
+    for (i = 0; i < len && path[i] > ' ' && path[i] < 0x7f; ++i) {
+        ;
+    }
+    return *path == '/' && i == len && len <= AC_SETTINGS_PATH_MAX;
+}
+
 const ac_env_var_t *ac_settings_env(const ac_settings_t *set, const char *name)
 {
     ac_env_var_t wanted = { .name = name };

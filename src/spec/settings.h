@@ -42,6 +42,8 @@ typedef struct ac_env_var_t {
     ac_origin_e origin;         /* left at 0, a merge takes that of the list */
 } ac_env_var_t;
 
+#define AC_SETTINGS_PATH_MAX 2048
+#define AC_SETTINGS_WARM_UP_MAX 16
 #define AC_SETTINGS_LIST_MAX 1024       /* elements of a list, when decoded */
 
 typedef enum ac_hosting_e {
@@ -100,6 +102,7 @@ typedef enum ac_tristate_e { AC_OFF = 0, AC_ON = 1, AC_AUTO = 2 } ac_tristate_e;
     NUM(forward_windows_auth_token, "AppCoreForwardWindowsAuthToken", AC_ON) \
     NUM(forward_client_certificate, "AppCoreForwardClientCertificate", AC_ON) \
     NUM(websockets, "AppCoreWebSockets", AC_ON) \
+    LIST(warm_up, "AppCoreWarmUpPath") \
     STR(static_files, "AppCoreStaticFiles", NULL) \
     LIST(sendfile, "AppCoreSendfile") \
     NUM(limit_nofile_soft, "AppCoreLimit", AC_LIMIT_UNSET) \
@@ -136,6 +139,9 @@ ac_settings_t *ac_settings_create(apr_pool_t *p);
  * handler_settings likewise, by names of which the case never matters. */
 ac_settings_t *ac_settings_merge(const ac_settings_t *base, const ac_settings_t *add,
                                  apr_pool_t *p);
+
+/* Can it be the target of a request: "/…" of visible ASCII, at most 2048 bytes? */
+int ac_settings_path_is_valid(const char *path);
 
 /* A variable of set->environment, or NULL; names compare as in a merge. */
 const ac_env_var_t *ac_settings_env(const ac_settings_t *set, const char *name);

@@ -22,7 +22,7 @@ static const struct {
     { "serverRuntime", NULL },
     { "management", NULL },
     { "tracing", NULL },
-    { "applicationInitialization", "AppCoreStartMode AlwaysRunning" },
+    { "applicationInitialization", NULL },
     { "asp", "nothing" },
     { "caching", "mod_cache and Header set Cache-Control" },
     { "cgi", "mod_cgid" },
@@ -76,6 +76,31 @@ static void read_web_socket(const ac_webconfig_at_t *at, const ac_xml_t *elem)
     }
 }
 
+static void read_initialization(const ac_webconfig_at_t *at, const ac_xml_t *elem)
+{
+    ac_list_t *pages = &at->web->overlay->warm_up;
+    const ac_xml_t *child;
+
+    for (child = elem->first_child; child; child = child->next) {
+        const char *page = ac_xml_attr(child, "initializationPage");
+
+        if (!ac_xml_is(child, "add")) {
+            continue;
+        }
+        if (page && *page != '/') {
+            page = apr_pstrcat(at->web->p, "/", page, NULL);
+        }
+        if (!page || !ac_settings_path_is_valid(page)
+            || pages->v->nelts == AC_SETTINGS_WARM_UP_MAX) {
+            ac_webconfig_notice(at->web, "web.config: an initializationPage is left out, "
+                                "since it is no path or there are too many");
+            continue;
+        }
+        pages->origin = AC_ORIGIN_WEBCONFIG;
+        APR_ARRAY_PUSH(pages->v, const char *) = page;
+    }
+}
+
 static int has_entries(const ac_xml_t *elem)
 {
     const ac_xml_t *child;
@@ -125,6 +150,9 @@ static int read_web_server(const ac_webconfig_at_t *at, const ac_xml_t *section)
         }
         else if (ac_xml_is(child, "rewrite")) {
             ac_webconfig_rewrite(at, child);
+        }
+        else if (ac_xml_is(child, "applicationInitialization") && !at->location) {
+            read_initialization(at, child);
         }
         else if (ac_xml_is(child, "webSocket") && !at->location) {
             read_web_socket(at, child);

@@ -46,6 +46,7 @@ VALUES = {
     "AppCoreForwardWindowsAuthToken": ("Off", "On"),
     "AppCoreForwardClientCertificate": ("Off", "On"),
     "AppCoreWebSockets": ("Off", "On"),
+    "AppCoreWarmUpPath": ("/one", "/two"),
     "AppCoreStaticFiles": ("one", "two"),
     "AppCoreSendfile": ("/one", "/two"),
     "AppCoreLimit": ("nofile 1000", "nofile 2000"),

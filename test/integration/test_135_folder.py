@@ -22,6 +22,9 @@ WEB_CONFIG = """<?xml version="1.0"?>
 <environmentVariables><environmentVariable name="ROUND" value="{round}" />
 </environmentVariables>{more}</aspNetCore></system.webServer></configuration>
 """
+KEEP = """<handlerSettings>
+<handlerSetting name="DisallowRotationOnConfigChange" value="true" />
+</handlerSettings>"""
 CONF = """
 AppCoreMount /site {root}/apps/site
 AppCoreMount /other {root}/apps/other
@@ -257,6 +260,17 @@ def test_bad_web_config_leaves_the_old_process(httpd):
     assert pid(httpd, "configured") == before
     put(httpd, "configured", "web.config", WEB_CONFIG.format(round=2, more=""))
     wait_for(lambda: round_of(httpd) == "2", what="the new settings")
+
+
+def test_web_config_may_be_left_for_later(httpd):
+    before = pid(httpd, "configured")
+    put(httpd, "configured", "web.config", WEB_CONFIG.format(round=3, more=KEEP))
+    time.sleep(1)       # time for a mistake
+    assert pid(httpd, "configured") == before
+    put(httpd, "configured", "tmp/restart.txt")
+    wait_for(lambda: round_of(httpd) == "3", what="the new settings")
+    put(httpd, "configured", "web.config", WEB_CONFIG.format(round=4, more=""))
+    wait_for(lambda: round_of(httpd) == "4", what="the new settings")
 
 
 @pytest.mark.parametrize("how", ["link", "folder"])

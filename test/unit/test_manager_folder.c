@@ -6,9 +6,11 @@
 #include "test_manager.h"
 #include "test_manager_world.h"
 
+#include <string.h>
 #include <sys/inotify.h>
 
 #include "manager/hint.h"
+#include "manager/loop.h"
 
 #define MS(n) apr_time_from_msec(n)
 #define ck_state(expected) \
@@ -420,6 +422,28 @@ START_TEST(test_missed_looks_become_rare)
 }
 END_TEST
 
+START_TEST(test_redirects_that_stay_in_the_app)
+{
+    static const struct { const char *location, *prefix, *path; } seen[] = {
+        { "/shop/x?y", "/shop", "/shop/x?y" }, { "/shop/", "/shop", "/shop/" },
+        { "http://any:1/shop/x", "/shop", "/shop/x" },
+        { "HTTPS://any/x", "", "/x" }, { "/x", "", "/x" },
+        { "/shopping", "/shop", NULL }, { "/shop", "/shop", NULL },
+        { "//other/shop/", "/shop", NULL }, { "http://any", "", NULL },
+        { "relative", "", NULL }, { "ftp://any/x", "", NULL }, { "", "", NULL },
+        { "/a b", "", NULL }, { "/a\r\nX: y", "", NULL },
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof(seen) / sizeof(seen[0]); ++i) {
+        const char *path = ac_warm_inside(seen[i].location, seen[i].prefix);
+
+        ck_assert_msg(!path == !seen[i].path, "%s", seen[i].location);
+        ck_assert(!path || strcmp(path, seen[i].path) == 0);
+    }
+}
+END_TEST
+
 TCase *folder_case(void)
 {
     TCase *tc = case_create("folder");
@@ -447,5 +471,6 @@ TCase *folder_case(void)
     tcase_add_test(tc, test_page_at_once_files_when_settled);
     tcase_add_test(tc, test_looks_keep_a_growing_distance);
     tcase_add_test(tc, test_missed_looks_become_rare);
+    tcase_add_test(tc, test_redirects_that_stay_in_the_app);
     return tc;
 }

@@ -257,6 +257,22 @@ START_TEST(handler_settings_of_the_administrator_are_checked)
 }
 END_TEST
 
+START_TEST(initialization_pages)
+{
+    const ac_webconfig_t *web = parse_server(
+        "<applicationInitialization doAppInitAfterRestart='true'><clear/><add "
+        "initializationPage='/a?b'/><add initializationPage='c' hostName='x'/><add "
+        "initializationPage='/not a path'/><add/></applicationInitialization>");
+    const apr_array_header_t *pages = web->overlay->warm_up.v;
+
+    ck_assert_int_eq(pages->nelts, 2);
+    ck_assert_str_eq(APR_ARRAY_IDX(pages, 0, const char *), "/a?b");
+    ck_assert_str_eq(APR_ARRAY_IDX(pages, 1, const char *), "/c");
+    ck_assert_int_eq(web->overlay->warm_up.origin, AC_ORIGIN_WEBCONFIG);
+    ck_assert_int_eq(web->notices->nelts, 2);
+}
+END_TEST
+
 START_TEST(other_elements_name_their_equivalent)
 {
     const ac_webconfig_t *web = parse_server(
@@ -650,6 +666,7 @@ TCase *webconfig_case(void)
     tcase_add_test(tc, handler_settings_are_taken);
     tcase_add_test(tc, switches_change_on_their_word_only);
     tcase_add_test(tc, handler_settings_of_the_administrator_are_checked);
+    tcase_add_test(tc, initialization_pages);
     tcase_add_test(tc, other_elements_name_their_equivalent);
     tcase_add_loop_test(tc, access_rules_are_noticed, 0,
                         sizeof(rules) / sizeof(rules[0]));

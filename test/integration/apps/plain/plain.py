@@ -101,6 +101,17 @@ class Handler(BaseHTTPRequestHandler):
     def do_status(self):
         self.respond(b"the app's own page", self.number("code", 200))
 
+    def do_redirect(self):
+        self.send_response(302)
+        self.send_header("Location", self.query("to"))
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def do_remember(self):
+        with open("remembered", "a", encoding="utf-8") as f:
+            f.write(json.dumps([self.path, dict(self.headers.items())]) + "\n")
+        self.respond(b"noted")
+
     def do_bytes(self):
         self.respond(b"x" * self.number("n", 1000))
 

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+/* Warming up: requests of ours to a process that accepts connections, before it
+ * counts as ready. Driven by the same steps as the probes.
+ *
+ * AppCoreWarmUpPath must be answered below 400, or the start has failed. What a
+ * web.config lists for application initialization is only asked for, as in IIS,
+ * and only where the app starts without a request. */
+
+#include "manager/loop.h"
+
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <apr_strings.h>
+
+#include "http1/response.h"
+#include "manager/knock.h"
+
+#define BODY_MAX (1024 * 1024)
+/* Who said all and does not close is not waited for. */
+#define BODY_SILENCE apr_time_from_sec(1)
+/* The start-up limit as such would blame the app for not accepting. */
+#define BEFORE_LIMIT apr_time_from_msec(50)
+
+struct ac_warm_t {
+    apr_pool_t *p;
+    apr_array_header_t *paths;  /* const char * */
+    int strict;
+    int at;                     /* of paths */
+    const char *target;
+    int redirected;
+    int fd;                     /* -1: not connected */
+    const char *request;
+    apr_size_t sent;
+    apr_size_t len;
+    ac_response_parser_t *parser;
+    const ac_response_t *head;  /* of the answer; NULL until it is complete */
+    apr_int64_t body;           /* bytes of it so far */
+    apr_time_t heard;
+};
+
+static const ac_settings_t *settings_of(const ac_home_t *home)
+{
+    return home->set ? home->set : home->spec ? home->spec->set : NULL;
+}
+
+static int is_dotnet(const ac_home_t *home)
+{
+    return home->facts.kind == AC_KIND_DOTNET;
+}
+
+static apr_array_header_t *copy_paths(const ac_home_t *home,
+                                      const apr_array_header_t *paths, apr_pool_t *p)
+{
+    apr_array_header_t *all = apr_array_make(p, paths->nelts, sizeof(const char *));
+    int i;
+
+    for (i = 0; i < paths->nelts; ++i) {
+        APR_ARRAY_PUSH(all, const char *)
+            = apr_pstrcat(p, home->spec->prefix, APR_ARRAY_IDX(paths, i, const char *),
+                          NULL);
+    }
+    return all;
+}
+
+/* 0: there is nothing to ask for. */
+static int begin(ac_run_t *run)
+{
+    const ac_home_t *home = ac_home_of(run->proc->app);
+    const ac_settings_t *set = settings_of(home);
+    ac_warm_t *warm;
+    apr_pool_t *p;
+
+    if (!set || !home->spec || set->warm_up.v->nelts == 0
+        || (set->warm_up.origin == AC_ORIGIN_WEBCONFIG
+            && set->start_mode.v != AC_START_ALWAYS_RUNNING)) {
+        return 0;
+    }
+    if (run->protocol == AC_PROTOCOL_H2C) {
+        ac_talk_run(run, AC_LEVEL_NOTICE, "speaks HTTP/2 alone and is not warmed up");
+        return 0;
+    }
+    apr_pool_create(&p, run->m->p);
+    warm = apr_pcalloc(p, sizeof(*warm));
+    warm->p = p;
+    warm->fd = -1;
+    warm->strict = set->warm_up.origin != AC_ORIGIN_WEBCONFIG;
+    warm->paths = copy_paths(home, set->warm_up.v, p);
+    warm->target = APR_ARRAY_IDX(warm->paths, 0, const char *);
+    run->warm = warm;
+    return 1;
+}
+
+static void disconnect(ac_warm_t *warm)
+{
+    if (warm->fd >= 0) {
+        close(warm->fd);
+        warm->fd = -1;
+    }
+    warm->head = NULL;
+    warm->sent = 0;
+    warm->body = 0;
+}
+
+void ac_warm_stop(ac_run_t *run)
+{
+    if (run->warm) {
+        disconnect(run->warm);
+        apr_pool_destroy(run->warm->p);
+        run->warm = NULL;
+    }
+}
+
+static const char *host_of(const ac_spec_t *spec, apr_pool_t *p)
+{
+    const char *host = spec->host ? spec->host : "localhost";
+    uint32_t usual = spec->scheme && strcmp(spec->scheme, "https") == 0 ? 443 : 80;
+
+    return spec->port && spec->port != usual
+           ? apr_psprintf(p, "%s:%u", host, spec->port) : host;
+}
+
+/* As a request of a client at this machine would reach the app. */
+static const char *compose(const ac_run_t *run, const ac_warm_t *warm)
+{
+    const ac_home_t *home = ac_home_of(run->proc->app);
+    const ac_spec_t *spec = home->spec;
+    const char *host = host_of(spec, warm->p);
+    const char *scheme = spec->scheme ? spec->scheme : "http";
+    const char *more = apr_psprintf(warm->p, "X-Forwarded-Host: %s\r\n"
+                                    "X-Forwarded-Prefix: %s\r\nX-Real-IP: 127.0.0.1\r\n",
+                                    host, *spec->prefix ? spec->prefix : "/");
+
+    if (is_dotnet(home)) {
+        more = *run->token ? apr_pstrcat(warm->p, "MS-ASPNETCORE-TOKEN: ", run->token,
+                                         "\r\n", NULL) : "";
+    }
+    return apr_psprintf(warm->p, "GET %s HTTP/1.1\r\nHost: %s\r\n"
+                        "User-Agent: mod_appcore (warm-up)\r\nConnection: close\r\n"
+                        "X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: %s\r\n%s\r\n",
+                        warm->target, host, scheme, more);
+}
+
+static void connect_to(ac_run_t *run)
+{
+    static const ac_response_limits_t limits = { 16 * 1024, 64 * 1024, 200 };
+    ac_warm_t *warm = run->warm;
+    char path[256];
+
+    if (run->accepts == AC_ADDRESS_TCP) {
+        warm->fd = ac_knock_port_open(run->port, run->ipv6);
+    }
+    else {
+        ac_run_socket_path(path, sizeof(path), run);
+        if (ac_knock_path(path, &warm->fd) != AC_KNOCK_TAKEN) {
+            disconnect(warm);
+        }
+    }
+    warm->request = compose(run, warm);
+    warm->len = strlen(warm->request);
+    warm->parser = ac_response_parser_create(&limits, warm->p);
+    warm->heard = run->m->now;
+}
+
+static void fail(ac_run_t *run, apr_status_t status, ac_fault_e fault, const char *what)
+{
+    ac_result_t res = AC_RESULT_OK;
+    const char *target = run->warm->target;
+
+    ac_result_set(&res, status, AC_STAGE_WARMUP, fault, "the warm-up request for %.200s"
+                  " (AppCoreWarmUpPath) %.200s", target, what);
+    ac_sup_failed(run->proc, &res);
+}
+
+/* Not ready. What only is asked for need not work. */
+static int went_wrong(ac_run_t *run, const char *what)
+{
+    ac_warm_t *warm = run->warm;
+
+    if (warm->strict) {
+        fail(run, APR_EGENERAL, AC_FAULT_EXITED, what);
+        return 0;
+    }
+    ac_talk_run(run, AC_LEVEL_WARNING, "was asked for its initialization page %.200s,"
+                " which %.200s", warm->target, what);
+    return 1;
+}
+
+const char *ac_warm_inside(const char *location, const char *prefix)
+{
+    const char *path = location;
+    apr_size_t len = strlen(prefix);
+
+    if (strncasecmp(path, "http://", 7) == 0 || strncasecmp(path, "https://", 8) == 0) {
+        path += path[4] == ':' ? 7 : 8;
+        path += strcspn(path, "/?#");
+    }
+    if (strncmp(path, "//", 2) == 0 || strncmp(path, prefix, len) != 0
+        || path[len] != '/' || !ac_settings_path_is_valid(path)) {
+        return NULL;
+    }
+    return path;
+}
+
+static int is_redirect(const ac_response_t *head)
+{
+    return head->status >= 300 && head->status < 400 && head->status != 304;
+}
+
+/* 1: another request is to be made for the same page. */
+static int follow(ac_run_t *run)
+{
+    ac_warm_t *warm = run->warm;
+    const char *location = is_redirect(warm->head)
+                           ? apr_table_get(warm->head->headers, "Location") : NULL;
+    const char *path = location && !warm->redirected
+                       ? ac_warm_inside(location,
+                                        ac_home_of(run->proc->app)->spec->prefix) : NULL;
+
+    if (!path) {
+        return 0;
+    }
+    warm->target = apr_pstrmemdup(warm->p, path, strcspn(path, "#"));
+    warm->redirected = 1;
+    disconnect(warm);
+    return 1;
+}
+
+/* 1: that was the last page. */
+static int next_page(ac_warm_t *warm)
+{
+    disconnect(warm);
+    warm->redirected = 0;
+    if (++warm->at == warm->paths->nelts) {
+        return 1;
+    }
+    warm->target = APR_ARRAY_IDX(warm->paths, warm->at, const char *);
+    return 0;
+}
+
+static int answered(ac_run_t *run)
+{
+    ac_warm_t *warm = run->warm;
+
+    if (!warm->head) {
+        return went_wrong(run, "was not answered: the connection ended")
+               && next_page(warm);
+    }
+    if (follow(run)) {
+        return 0;
+    }
+    if (warm->head->status >= 400
+        && !went_wrong(run, apr_psprintf(run->m->ptemp, "was answered with status %d",
+                                         warm->head->status))) {
+        return 0;
+    }
+    return next_page(warm);
+}
+
+/* 0 on what is no answer. */
+static int take(ac_warm_t *warm, const char *data, apr_size_t len)
+{
+    while (len > 0 && !warm->head) {
+        apr_size_t used = 0;
+        apr_status_t rv = ac_response_parse(warm->parser, data, len, &used);
+
+        if (rv != APR_SUCCESS) {
+            return rv == APR_INCOMPLETE;
+        }
+        data += used;
+        len -= used;
+        warm->head = ac_response_finish(warm->parser, 0);
+        if (warm->head->status < 200 && warm->head->status != 101) {
+            warm->head = NULL;
+            ac_response_parser_reset(warm->parser);
+        }
+    }
+    warm->body += (apr_int64_t)len;
+    return 1;
+}
+
+static int is_complete(const ac_run_t *run)
+{
+    const ac_warm_t *warm = run->warm;
+
+    return warm->head
+           && (warm->head->framing == AC_FRAMING_NONE
+               || warm->head->framing == AC_FRAMING_TUNNEL
+               || (warm->head->framing == AC_FRAMING_LENGTH
+                   && warm->body >= warm->head->length)
+               || warm->body > BODY_MAX || run->m->now - warm->heard > BODY_SILENCE);
+}
+
+/* 1: all pages were asked for. */
+static int receive(ac_run_t *run)
+{
+    ac_warm_t *warm = run->warm;
+    char data[8192];
+    ssize_t n;
+
+    while ((n = recv(warm->fd, data, sizeof(data), MSG_DONTWAIT)) > 0) {
+        warm->heard = run->m->now;
+        if (!take(warm, data, (apr_size_t)n)) {
+            return went_wrong(run, "was not answered with HTTP") && next_page(warm);
+        }
+    }
+    if (n == 0 || (errno != EAGAIN && errno != EINTR) || is_complete(run)) {
+        return answered(run);
+    }
+    return 0;
+}
+
+static void say(ac_warm_t *warm)
+{
+    ssize_t n = send(warm->fd, warm->request + warm->sent, warm->len - warm->sent,
+                     MSG_NOSIGNAL | MSG_DONTWAIT);
+
+    if (n > 0) {
+        warm->sent += (apr_size_t)n;
+    }
+    else if (errno != EAGAIN && errno != EINTR) {
+        /* Once more, with a new connection. */
+        disconnect(warm);
+    }
+}
+
+int ac_warm_done(ac_run_t *run)
+{
+    ac_warm_t *warm;
+
+    if (!run->warm && !begin(run)) {
+        return 1;
+    }
+    warm = run->warm;
+    if (run->m->now >= run->proc->is.limit - BEFORE_LIMIT) {
+        fail(run, APR_TIMEUP, AC_FAULT_TIMEOUT,
+             "was not answered within AppCoreStartupTimeLimit");
+        return 0;
+    }
+    if (warm->fd < 0) {
+        connect_to(run);
+    }
+    if (warm->fd >= 0 && warm->sent < warm->len) {
+        say(warm);
+    }
+    return warm->fd >= 0 && warm->sent == warm->len && receive(run);
+}
