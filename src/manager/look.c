@@ -99,6 +99,7 @@ void ac_home_facts(ac_home_t *home, const ac_settings_t *set)
     home->facts.detailed_errors = shows_details(set);
     home->facts.disable_error_page = set->disable_startup_error_page.v == AC_ON;
     home->facts.withhold_user = set->forward_windows_auth_token.v == AC_OFF;
+    home->facts.forward_close = (uint8_t)ac_handler_is_on(set, AC_HANDLER_CONNECTION, 0);
     home->facts.request_time = set->request_time.v;
     if (home->launch) {
         home->facts.kind = (uint32_t)home->launch->kind;

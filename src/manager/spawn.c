@@ -16,6 +16,8 @@
 
 #define SOCKET_NAME "app.sock"
 #define HIDDEN "***"
+#define TOKEN_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" \
+    "0123456789-._~+/=:@!$&*()[]{}#%^"
 
 /* A socket that the app makes itself is asked for by its command line, so it
  * would not take one of ours. */
@@ -145,6 +147,12 @@ const char *ac_run_app_socket(ac_run_t *run)
                        NULL);
 }
 
+/* It goes into a header field; what is not fit for one cannot be a token. */
+static int is_token(const char *text)
+{
+    return *text && strspn(text, TOKEN_CHARACTERS) == strlen(text);
+}
+
 static void describe(ac_instance_t *inst, ac_run_t *run)
 {
     ac_home_t *home = ac_home_of(run->proc->app);
@@ -153,7 +161,7 @@ static void describe(ac_instance_t *inst, ac_run_t *run)
     if (home->launch->kind == AC_KIND_DOTNET) {
         const ac_env_var_t *fixed = ac_settings_env(home->set, "ASPNETCORE_TOKEN");
 
-        if (fixed && fixed->value) {
+        if (fixed && is_token(fixed->value)) {
             apr_cpystrn(run->token, fixed->value, sizeof(run->token));
         }
         else if (!*run->token) {

@@ -47,6 +47,8 @@ struct ac_exchange_t {
     int upgrade_asked;          /* 101 is an answer */
     int sendfile;               /* X-Sendfile is obeyed */
     int async;                  /* writing to the client does not block */
+    int forward_close;          /* a connection that the app closes is closed for the
+                                   client, too */
     void (*app_done)(ac_exchange_t *x); /* the app's part is over, before the last
                                            bytes go to the client; or NULL */
     int (*challenge)(ac_exchange_t *x); /* the app wants a login: OK, or the status

@@ -148,6 +148,9 @@ void ac_respond_head(ac_exchange_t *x, const ac_response_t *response)
         apr_table_unset(headers, "Content-Type");
         set_content_type(r, type);
     }
+    if (x->forward_close && !response->keep_alive) {
+        r->connection->keepalive = AP_CONN_CLOSE;
+    }
     if (!r->connection->master) {
         /* httpd sends trailers on HTTP/2 streams only. */
         apr_table_unset(headers, "Trailer");

@@ -284,6 +284,7 @@ static void create_exchange(ac_serve_t *s)
     x->silence = s->app.facts.request_time > 0 ? s->app.facts.request_time
                                                : s->mount->spec->set->request_time.v;
     x->sendfile = s->mount->sendfile && s->mount->sendfile->nelts > 0;
+    x->forward_close = s->app.facts.forward_close;
     x->app_done = app_done;
     x->challenge = challenge;
     x->baton = s;

@@ -62,6 +62,8 @@ typedef struct ac_board_facts_t {
     int64_t request_time;           /* µs */
     int64_t max_content_length;     /* -1: none */
     uint32_t uid;                   /* the app's user: owner check of static files */
+    uint8_t forward_close;          /* the app may close a client's connection */
+    uint8_t reserved[3];
 } ac_board_facts_t;
 
 typedef struct ac_board_app_t {

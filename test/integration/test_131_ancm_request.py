@@ -24,6 +24,7 @@ def site(env, hosting_model):  # noqa: F811
     made.add("limit1", more=LIMIT.format(1))
     made.add("limit4g", more=LIMIT.format(4294967295))
     made.add("latin1", "Latin1")
+    made.add("closing", settings={"forwardResponseConnectionHeader": "True"})
     return made.start()
 
 
@@ -167,10 +168,14 @@ def test_connection_field_of_the_app_ends_here(site):
 
 
 @ids("ST49")
-@pytest.mark.xfail(strict=True, reason="handlerSetting forwardResponseConnectionHeader "
-                   "is not read yet")
 def test_connection_field_can_be_forwarded(site):
-    raise AssertionError("see test_133")
+    with client.Raw(site.env.port) as raw:
+        raw.send("GET /closing/HelloWorld HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert raw.response().header("Connection") is None
+        raw.send("GET /closing/ConnectionClose HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = raw.response()
+        assert answer.text == "closing"
+        assert answer.header("Connection") == "close"
 
 
 @ids("RR12")
