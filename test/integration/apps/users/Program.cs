@@ -60,8 +60,9 @@ app.Map("/{where}/restricted", (HttpContext context) => Describe(context.User))
     .RequireAuthorization();
 app.Map("/{where}/staff", (HttpContext context) => Describe(context.User))
     .RequireAuthorization("staff");
-app.Map("/{where}/challenge", async (HttpContext context) =>
+app.Map("/{where}/challenge", async (HttpContext context, int? after) =>
 {
+    await Task.Delay(after ?? 0);
     await context.ChallengeAsync("Windows");
     await context.Response.WriteAsync("please log in");
 });
