@@ -18,8 +18,8 @@
 /* What apps leave behind. The keeper is the subreaper, so whatever loses its
  * parent becomes its child. Such an orphan belongs to the app whose session it
  * is in: it was told to end with the app's main process and is killed a little
- * later. One that made a session of its own is a stray as soon as no process of
- * its user is kept any more. */
+ * later. One that made a session of its own is a stray as soon as the app whose
+ * mark it has ended; without a mark, as soon as no process of its user is kept. */
 
 #define LINGER_TIME apr_time_from_sec(10)
 
@@ -49,14 +49,16 @@ static ac_kproc_t *find_session(ac_keeper_t *k, pid_t session)
     return proc;
 }
 
-/* A process that left its app's session cannot be told from those of another
- * app of the same user; it stays until none of these runs. */
+/* The mark that the keeper has itself was made by somebody else. */
 static int has_home(ac_keeper_t *k, pid_t pid)
 {
-    int64_t uid = ac_stat_uid(pid);
+    uint64_t found = ac_stat_mark(pid);
+    uint64_t mark = found && found != ac_stat_mark(k->pid) ? found : 0;
+    int64_t uid = mark ? -1 : ac_stat_uid(pid);
     ac_kproc_t *proc = k->procs;
 
-    while (proc && !(ac_kproc_alive(proc) && (int64_t)proc->is.uid == uid)) {
+    while (proc && !(ac_kproc_alive(proc)
+                     && (mark ? proc->is.tag == mark : (int64_t)proc->is.uid == uid))) {
         proc = proc->next;
     }
     return proc != NULL;

@@ -66,6 +66,7 @@ static void describe(entry_t *entry, const ac_kproc_t *proc, apr_pool_t *ptemp)
     entry->who.pid = (int32_t)proc->is.pid;
     entry->who.uid = proc->is.uid;
     entry->who.start = proc->start;
+    entry->who.mark = proc->is.tag;
     ac_wire_writer_init(&w, DATA_SIZE, ptemp);
     ac_wire_put_u32(&w, (uint32_t)apr_time_sec(proc->shutdown_limit));
     ac_process_put(&w, &proc->is);

@@ -33,10 +33,20 @@ static int open_process(pid_t pid, uint64_t start)
     return fd;
 }
 
-/* Calls back for every living member of a session; the sum of what that returns.
- * A number is not used again while a session has it. Once the leader is gone, a
+/* A number is not used again while a session has it. Once the leader is gone, a
  * later session of the same number can be told by its user and by when its
- * processes started. */
+ * processes started. The mark goes to those that left the session, too. */
+static int is_member(const ac_leftover_t *who, pid_t pid, const ac_stat_t *st,
+                     uint64_t until)
+{
+    if (st->state == 'Z' || ac_stat_uid(pid) != (int64_t)who->uid) {
+        return 0;
+    }
+    return (st->session == who->pid && st->start <= until)
+           || (who->mark && ac_stat_mark(pid) == who->mark);
+}
+
+/* Signals every living member; their number. */
 static int each_member(const ac_leftover_t *who, uint64_t until, int sig)
 {
     DIR *dir = opendir("/proc");
@@ -48,9 +58,7 @@ static int each_member(const ac_leftover_t *who, uint64_t until, int sig)
         ac_stat_t st;
         int fd;
 
-        if (pid <= 1 || !ac_stat_read(&st, pid) || st.session != who->pid
-            || st.state == 'Z' || st.start > until
-            || ac_stat_uid(pid) != (int64_t)who->uid) {
+        if (pid <= 1 || !ac_stat_read(&st, pid) || !is_member(who, pid, &st, until)) {
             continue;
         }
         ++n;
@@ -69,7 +77,8 @@ static int each_member(const ac_leftover_t *who, uint64_t until, int sig)
 int ac_leftover_signal(const ac_kproc_t *proc, int sig)
 {
     const ac_leftover_t who = {
-        .pid = (int32_t)proc->is.pid, .uid = proc->is.uid, .start = proc->start
+        .pid = (int32_t)proc->is.pid, .uid = proc->is.uid, .start = proc->start,
+        .mark = proc->is.tag
     };
 
     return each_member(&who, proc->ended ? proc->ended : UINT64_MAX, sig);

@@ -294,6 +294,7 @@ static apr_status_t start(ac_keeper_t *k, ac_kproc_t *proc, const ac_spawn_reque
         rv = errno;
     }
     if (rv == APR_SUCCESS) {
+        what.mark = proc->is.tag;
         what.out = out[1];
         what.err = err[1];
         what.listener = req->reach & AC_REACH_FD ? proc->listener : -1;

@@ -139,6 +139,17 @@ static int set_limits(const ac_spawn_t *what)
     return 1;
 }
 
+/* Whatever an app starts inherits its limits, in whatever session and under whatever
+ * parent, and cannot raise this one, which means nothing to Linux since 2.4.25. */
+static void set_mark(const ac_spawn_t *what)
+{
+    const struct rlimit mark = { what->mark, what->mark };
+
+    if (what->mark) {
+        setrlimit(RLIMIT_LOCKS, &mark);
+    }
+}
+
 static int become(const ac_spawn_t *what, ac_result_t *res)
 {
     const ac_keeper_app_t *app = what->app;
@@ -152,6 +163,7 @@ static int become(const ac_spawn_t *what, ac_result_t *res)
                       "a limit of AppCoreLimit cannot be set: %s", strerror(errno));
         return 0;
     }
+    set_mark(what);
     if (app->umask >= 0) {
         umask((mode_t)app->umask & 0777);
     }

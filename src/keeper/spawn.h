@@ -20,6 +20,7 @@ typedef struct ac_spawn_t {
     const char **argv;          /* NULL-terminated */
     const char **env;           /* "LISTEN_PID=" is completed */
     const struct rlimit *files; /* RLIMIT_NOFILE of an app that has none of its own */
+    uint64_t mark;              /* what it and all that it starts are known by; or 0 */
     int in;                     /* -1: /dev/null, here and in the next two */
     int out;
     int err;

@@ -21,6 +21,8 @@ typedef struct ac_stat_t {
 int ac_stat_read(ac_stat_t *st, pid_t pid);
 /* Its real uid, or -1. */
 int64_t ac_stat_uid(pid_t pid);
+/* What ac_spawn() marked it with, or an ancestor: 0 if nothing did. */
+uint64_t ac_stat_mark(pid_t pid);
 /* The time that a process starting now would have. */
 uint64_t ac_stat_now(void);
 

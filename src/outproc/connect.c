@@ -4,6 +4,7 @@
 #include "outproc/pool.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -190,26 +191,54 @@ static int is_ending(const char *stat)
     return state == 'Z' || state == 'X' || (flags & PF_EXITING);
 }
 
+/* 1 and the text of a /proc/…/stat, which is as good as one that ended when there
+ * is nothing to read; 0 with errno when it cannot be opened. */
+static int read_stat(const char *path, char *stat, apr_size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n;
+
+    if (fd < 0) {
+        return 0;
+    }
+    n = read(fd, stat, size - 1);
+    close(fd);
+    stat[n > 0 ? n : 0] = '\0';
+    return 1;
+}
+
+/* The main thread may end before the others: what the process has open stays. */
+static int has_living_thread(uint32_t pid)
+{
+    char path[64], stat[512];
+    struct dirent *thread;
+    int living = 0;
+    DIR *dir;
+
+    snprintf(path, sizeof(path), "/proc/%u/task", pid);
+    dir = opendir(path);
+    while (dir && !living && (thread = readdir(dir)) != NULL) {
+        snprintf(path, sizeof(path), "/proc/%u/task/%.10s/stat", pid, thread->d_name);
+        living = thread->d_name[0] != '.' && read_stat(path, stat, sizeof(stat))
+                 && *stat && !is_ending(stat);
+    }
+    if (dir) {
+        closedir(dir);
+    }
+    return living;
+}
+
 int ac_process_gone(uint32_t pid)
 {
     char path[32], stat[512];
-    ssize_t n;
-    int fd;
 
     if (pid == 0) {
         return 0;
     }
     snprintf(path, sizeof(path), "/proc/%u/stat", pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
+    if (!read_stat(path, stat, sizeof(stat))) {
         /* With hidepid, what is there looks as if it were not. */
         return errno == ENOENT && access("/proc/1/stat", R_OK) == 0;
     }
-    n = read(fd, stat, sizeof(stat) - 1);
-    close(fd);
-    if (n <= 0) {
-        return 1;
-    }
-    stat[n] = '\0';
-    return is_ending(stat);
+    return !*stat || (is_ending(stat) && !has_living_thread(pid));
 }

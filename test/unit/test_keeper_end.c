@@ -56,6 +56,21 @@ START_TEST(a_daemon_lives_while_its_app_does)
 }
 END_TEST
 
+START_TEST(a_daemon_ends_with_its_app_whoever_else_has_its_user)
+{
+    pid_t daemon, other;
+
+    run_shell(1, "setsid sh -c 'sleep 60 & echo $!'; read x; exec sleep 60");
+    daemon = atoi(read_line(app_out));
+    run_shell(2, "setsid sh -c 'sleep 60 & echo $!'; read x; exec sleep 60");
+    other = atoi(read_line(app_out));
+    ask_signal(1, SIGKILL, 0);
+    exited(1);
+    UNTIL(process_gone(daemon));
+    ck_assert(!process_gone(other));
+}
+END_TEST
+
 START_TEST(a_new_manager_adopts_what_runs)
 {
     ac_process_t process;
@@ -446,15 +461,17 @@ END_TEST
 
 START_TEST(a_deaf_one_that_was_left_is_killed_at_the_end)
 {
-    pid_t app = run_shell(1, "trap '' TERM; echo deaf; while :; do sleep 60; done");
+    pid_t app = run_shell(1, "setsid sh -c 'sleep 60 & echo $!'; trap '' TERM; "
+                          "echo deaf; while :; do sleep 60; done");
+    pid_t daemon = atoi(read_line(app_out));
 
     ck_assert_str_eq(read_line(app_out), "deaf");
     kill_keeper();
     next_keeper();
     adopted(1);
-    ck_assert(!process_gone(app));
+    ck_assert(!process_gone(app) && !process_gone(daemon));
     harness_stop();
-    ck_assert(process_gone(app));
+    ck_assert(process_gone(app) && process_gone(daemon));
     harness_no_keeper();
 }
 END_TEST
@@ -571,6 +588,7 @@ TCase *end_case(void)
     tcase_add_checked_fixture(tc, harness_start, harness_stop);
     tcase_add_test(tc, what_an_app_leaves_behind_ends_with_it);
     tcase_add_test(tc, a_daemon_lives_while_its_app_does);
+    tcase_add_test(tc, a_daemon_ends_with_its_app_whoever_else_has_its_user);
     tcase_add_test(tc, a_new_manager_adopts_what_runs);
     tcase_add_test(tc, a_new_relay_gets_every_stream);
     tcase_add_test(tc, error_logs_reach_the_relay_in_order);

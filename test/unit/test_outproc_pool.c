@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -348,6 +350,39 @@ START_TEST(a_process_that_ended_is_gone)
 }
 END_TEST
 
+static void *stay(void *unused)
+{
+    pause();
+    return unused;
+}
+
+START_TEST(a_process_lives_without_its_main_thread)
+{
+    char path[32], state = 0;
+    pthread_t thread;
+    pid_t pid = fork();
+    int i;
+
+    if (pid == 0) {
+        pthread_create(&thread, NULL, stay, NULL);
+        pthread_exit(NULL);
+    }
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    for (i = 0; state != 'Z' && i < 5000; ++i) {
+        FILE *f = fopen(path, "r");
+
+        ck_assert_int_eq(fscanf(f, "%*d (%*[^)]) %c", &state), 1);
+        fclose(f);
+        poll(NULL, 0, 1);
+    }
+    ck_assert_int_eq(state, 'Z');
+    ck_assert(!ac_process_gone((uint32_t)pid));
+    kill(pid, SIGKILL);
+    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+    ck_assert(ac_process_gone((uint32_t)pid));
+}
+END_TEST
+
 TCase *test_outproc_pool(void)
 {
     TCase *tc = tcase_create("pool");
@@ -366,6 +401,7 @@ TCase *test_outproc_pool(void)
     tcase_add_test(tc, sweep_closes_what_idled_too_long_or_was_left);
     tcase_add_test(tc, connecting_tells_missing_from_busy);
     tcase_add_test(tc, a_process_that_ended_is_gone);
+    tcase_add_test(tc, a_process_lives_without_its_main_thread);
     tcase_add_test(tc, a_port_is_connected_to_without_waiting);
     return tc;
 }
