@@ -31,6 +31,12 @@ internal static class Contract
     internal static string Path { get; private set; } = "/";
     internal static bool WebSockets { get; private set; }
     internal static bool IsLogged { get; private set; }
+    internal static int ShutdownSeconds { get; private set; }
+
+    /// <summary>The app's folder as configured, and without links, as we are in it.
+    /// </summary>
+    internal static string Folder { get; private set; } = "";
+    internal static string RealFolder { get; private set; } = "";
 
     internal static string Address => $"http://127.0.0.1:{Port}";
 
@@ -51,6 +57,10 @@ internal static class Contract
         Path = Get("ASPNETCORE_APPL_PATH") ?? "/";
         WebSockets = Get("ASPNETCORE_IIS_WEBSOCKETS_SUPPORTED") != "false";
         IsLogged = Get("APPCORE_LOG") == "errorlog";
+        RealFolder = Environment.CurrentDirectory;
+        Folder = Get("ASPNETCORE_IIS_PHYSICAL_PATH")?.TrimEnd('/') ?? RealFolder;
+        ShutdownSeconds = int.TryParse(Get("ASPNETCORE_SHUTDOWNTIMEOUTSECONDS"),
+                                       out var seconds) ? seconds : 0;
         s_notify = Get("NOTIFY_SOCKET");
         foreach (var name in new[] { "LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET" })
         {

@@ -14,6 +14,7 @@ using Microsoft.AspNetCore.HttpOverrides;
 using Microsoft.AspNetCore.Server.IISIntegration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Options;
 
 [assembly: HostingStartup(typeof(AppCore.AspNetCore.OldHosting))]
 
@@ -49,10 +50,26 @@ internal static class Hosting
         {
             Logs.Shape(services);
         }
+        Logs.KeepSecret(services);
+        Discriminator.Register(services);
+        LimitShutdown(services);
         if (!services.Any(d => IsStock(d.ImplementationInstance)))
         {
             services.AddAuthenticationCore();
             Users.Announce(services);
+        }
+    }
+
+    // Some builders do not read the environment. Whatever an app says comes later.
+    private static void LimitShutdown(IServiceCollection services)
+    {
+        if (Contract.ShutdownSeconds > 0)
+        {
+            var limit = new ConfigureOptions<HostOptions>(options =>
+                options.ShutdownTimeout = TimeSpan.FromSeconds(Contract.ShutdownSeconds));
+
+            services.Insert(
+                0, ServiceDescriptor.Singleton<IConfigureOptions<HostOptions>>(limit));
         }
     }
 

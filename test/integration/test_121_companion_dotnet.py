@@ -138,6 +138,7 @@ def test_a_request_without_token_is_refused(httpd, name):
     assert direct(httpd, name).startswith("HTTP/1.1 400 ")
     assert direct(httpd, name, token[:-1] + "?").startswith("HTTP/1.1 400 ")
     assert direct(httpd, name, token).startswith("HTTP/1.1 200 ")
+    assert token not in httpd.recent_log()
 
 
 @pytest.mark.parametrize("name", ["web", "slim", "bare-empty"])
@@ -145,6 +146,11 @@ def test_bodies_have_the_limit_of_httpd_alone(httpd, name):
     size = 31 * 1024 * 1024
     answer = httpd.get(f"/{name}/app/upload", method="POST", body=b"x" * size)
     assert answer.status == 200 and answer.text == str(size)
+
+
+@pytest.mark.parametrize("name", [s for s in SHAPES if "webhost" not in s])
+def test_shutdown_timeout(httpd, name):
+    assert seen(httpd, name)["shutdown"] == 9
 
 
 @pytest.mark.parametrize("name", ["web", "slim", "bare-webhost"])

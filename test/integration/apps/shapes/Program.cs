@@ -9,6 +9,7 @@ using System.Net;
 using System.Runtime.InteropServices;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.Extensions.Options;
 
 #pragma warning disable ASPDEPR004, ASPDEPR008, CS0618
 
@@ -152,6 +153,8 @@ static async Task Answer(HttpContext context)
         path = request.Path.Value,
         remote = context.Connection.RemoteIpAddress?.ToString(),
         local = $"{context.Connection.LocalIpAddress}:{context.Connection.LocalPort}",
+        shutdown = context.RequestServices.GetRequiredService<IOptions<HostOptions>>()
+            .Value.ShutdownTimeout.TotalSeconds,
         port = Environment.GetEnvironmentVariable("PORT"),
         addresses = context.RequestServices.GetRequiredService<IServer>()
             .Features.Get<IServerAddressesFeature>()!.Addresses,
