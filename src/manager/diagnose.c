@@ -190,12 +190,21 @@ static const char *by_end(const ac_report_t *report)
     return WIFEXITED(status) ? by_exit_code(WEXITSTATUS(status)) : NULL;
 }
 
-static const char *by_timeout(const char *output)
+static const char *by_timeout(const char *output, apr_pool_t *p)
 {
-    if (output && strstr(output, "Now listening on: ")) {
-        return "The app listens to an address of its own: it is built with"
-               " CreateSlimBuilder or CreateEmptyBuilder, or calls UseUrls. Let it listen"
-               " to the port in ASPNETCORE_PORT.";
+    const char *elsewhere = output ? ac_evidence_addresses(output, p) : NULL;
+
+    if (elsewhere && strstr(output, "Now listening on: ")) {
+        return apr_pstrcat(p, "The app listens on ", elsewhere, ", an address of its own:"
+                           " it calls UseUrls or Run(url), or is built with"
+                           " CreateSlimBuilder or CreateEmptyBuilder. Let it listen to"
+                           " the port in ASPNETCORE_PORT.", NULL);
+    }
+    if (elsewhere) {
+        return apr_pstrcat(p, "The app says that it listens on ", elsewhere, ", an"
+                           " address of its own: let it listen where it is told, on the"
+                           " port in PORT, on descriptor 3, or on the socket in"
+                           " {socket}.", NULL);
     }
     return "The program runs but does not listen where it is told: on the port in PORT,"
            " on descriptor 3, or on the socket in {socket}. Is it slow, raise"
@@ -210,7 +219,7 @@ static const char *find_hint(ac_report_t *report, apr_pool_t *p)
     case AC_FAULT_EXEC:
         return by_errno(report->result.status);
     case AC_FAULT_TIMEOUT:
-        return by_timeout(report->output);
+        return by_timeout(report->output, p);
     case AC_FAULT_WRONG_LISTENER:
         return "Another program took the app's port or socket, or the app runs its"
                " server as somebody else.";

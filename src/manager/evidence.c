@@ -79,6 +79,57 @@ const char *ac_evidence_framework(const char *output, apr_pool_t *p)
     return bounded(apr_pstrcat(p, text, " | found: ", *found ? found : "none", NULL), p);
 }
 
+/* Where in the line a server says that it serves, after the word that tells so. */
+static const char *says_where(const char *line)
+{
+    static const char *const words[] = { "listening", "running on", "running at" };
+    const char *at;
+    unsigned i;
+
+    for (i = 0; i < sizeof(words) / sizeof(words[0]); ++i) {
+        at = strcasestr(line, words[i]);
+        if (at) {
+            return at + strlen(words[i]);
+        }
+    }
+    return NULL;
+}
+
+/* A URL, else "port N"; NULL. */
+static const char *address_in(const char *text, apr_pool_t *p)
+{
+    const char *url = strcasestr(text, "http://");
+    const char *port = strcasestr(text, "port ");
+
+    url = url ? url : strcasestr(text, "https://");
+    if (url) {
+        return apr_pstrmemdup(p, url, strcspn(url, " \t\"'<>,;()"));
+    }
+    if (port && apr_isdigit(port[5])) {
+        return apr_pstrcat(p, "port ", apr_pstrmemdup(p, port + 5,
+                           strspn(port + 5, "0123456789")), NULL);
+    }
+    return NULL;
+}
+
+const char *ac_evidence_addresses(const char *output, apr_pool_t *p)
+{
+    const char *all = NULL;
+
+    for (; output; output = next_line(output)) {
+        const char *where = says_where(trimmed(output, p));
+        const char *address = where ? address_in(where, p) : NULL;
+
+        if (address && !(all && strstr(all, address))) {
+            all = all ? apr_pstrcat(p, all, ", ", address, NULL) : address;
+        }
+        if (all && strlen(all) > AC_EVIDENCE_MAX) {
+            return bounded(all, p);
+        }
+    }
+    return all;
+}
+
 const char *ac_evidence_last(const char *output, apr_pool_t *p)
 {
     const char *last = NULL;

@@ -20,6 +20,10 @@ const char *ac_evidence(const char *output, const char *phrase, apr_pool_t *p);
 /* Which runtime was asked for, and which ones were found instead. */
 const char *ac_evidence_framework(const char *output, apr_pool_t *p);
 
+/* Where the app says that it listens: "http://localhost:5000", "port 3000", several
+ * joined with ", "; NULL where it does not say so. */
+const char *ac_evidence_addresses(const char *output, apr_pool_t *p);
+
 /* The last line that is not empty, or NULL. */
 const char *ac_evidence_last(const char *output, apr_pool_t *p);
 

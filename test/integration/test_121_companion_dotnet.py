@@ -27,6 +27,7 @@ OTHERS = {
     "hookless": "", "tcp": "AppCoreListen tcp", "socket": "AppCoreListen socket",
     "worker": "AppCoreStartupTimeLimit 2", "console": "",
     "trusting": "AppCoreTrustedProxy 127.0.0.1",
+    "elsewhere": "AppCoreListen tcp\nAppCoreStartupTimeLimit 5",
 }
 COMPANIONS = os.path.join(os.path.dirname(environment.MODULE), "appcore")
 HIDDEN = ("LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET", "ASPNETCORE_TOKEN",
@@ -58,6 +59,7 @@ def httpd(env):
             without_hooks(folder)
         env.own[name] = environment.free_port()
         shape = name if name in SHAPES or name in ("worker", "console") else "web"
+        shape = "use-urls" if name == "elsewhere" else shape
         text += f"""
 <AppCoreApp {name}>
     AppCorePath {folder}
@@ -180,6 +182,15 @@ def test_port_where_hooks_do_not_run_or_it_is_asked_for(httpd, name):
     assert ports(pid) == {int(app["port"])}
     assert b"\0DOTNET_STARTUP_HOOKS=" not in processes.read(pid, "environ")
     assert app["pathBase"] == f"/{name}/app" and app["remote"] == "127.0.0.1"
+
+
+def test_the_address_of_an_app_that_listens_elsewhere(httpd):
+    """It is known from what the app prints, and named."""
+    said = f"The app listens on http://127.0.0.1:{httpd.own['elsewhere']}, an address"
+    httpd.allow(r"app elsewhere[:, ].*")
+    answer = httpd.get("/elsewhere/app/", timeout=60)
+    assert answer.status in (502, 503) and said in answer.text, answer
+    assert said in httpd.recent_log()
 
 
 def test_socket_and_nothing_else(httpd):

@@ -391,7 +391,17 @@ END_TEST
 START_TEST(test_diagnose_timeout)
 {
     ck_hint(AC_FAULT_TIMEOUT, -1, "Now listening on: http://localhost:5000",
-            "CreateSlimBuilder");
+            "listens on http://localhost:5000, an address of its own: it calls UseUrls");
+    ck_hint(AC_FAULT_TIMEOUT, -1, "<6>Lifetime[14] Now listening on: http://[::]:5000\n"
+            "<6>Lifetime[14] Now listening on: https://[::]:5001 \n",
+            "listens on http://[::]:5000, https://[::]:5001, an");
+    ck_hint(AC_FAULT_TIMEOUT, -1, "INFO:     Uvicorn running on http://127.0.0.1:8000"
+            " (Press CTRL+C to quit)", "that it listens on http://127.0.0.1:8000, an");
+    ck_hint(AC_FAULT_TIMEOUT, -1, "starts\nServer is listening on port 3000.\n",
+            "that it listens on port 3000, an");
+    ck_hint(AC_FAULT_TIMEOUT, -1, "[INFO] Listening at: http://0.0.0.0:8000 (7)",
+            "http://0.0.0.0:8000, an");
+    ck_hint(AC_FAULT_TIMEOUT, -1, "running on empty; port x", "does not listen");
     ck_hint(AC_FAULT_TIMEOUT, -1, "", "AppCoreStartupTimeLimit");
     ck_hint(AC_FAULT_TIMEOUT, -1, NULL, "AppCoreStartupTimeLimit");
 }
