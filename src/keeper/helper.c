@@ -100,11 +100,14 @@ void ac_helper_begin(int fd)
 
 static void limit_look(void)
 {
-    struct rlimit none = { 0, 0 }, memory;
+    struct rlimit none = { 0, 0 }, files = { 0, RLIM_INFINITY }, memory;
     long pages = 0;
     FILE *f = fopen("/proc/self/statm", "re");
 
-    setrlimit(RLIMIT_FSIZE, &none);
+    /* Shadow copies alone are written, and raise the limit. */
+    getrlimit(RLIMIT_FSIZE, &files);
+    files.rlim_cur = 0;
+    setrlimit(RLIMIT_FSIZE, &files);
     setrlimit(RLIMIT_CORE, &none);
     if (f && fscanf(f, "%ld", &pages) == 1 && getrlimit(RLIMIT_AS, &memory) == 0) {
         /* What httpd mapped is no measure of what a look may need. */

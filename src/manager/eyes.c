@@ -64,7 +64,9 @@ static ac_hint_e hint_home(ac_home_t *home, const struct inotify_event *event)
             kind = stronger(kind, ac_hint_of(home->watched[i].what, event->mask, name));
         }
     }
-    hint(home, kind);
+    if (kind != AC_HINT_CODE || home->has_copy) {
+        hint(home, kind);
+    }
     return kind;
 }
 
@@ -225,6 +227,13 @@ void ac_eyes_forget(ac_home_t *home)
     free(old);
 }
 
+void ac_eyes_ended(ac_home_t *home)
+{
+    if (home->has_copy) {
+        hint(home, AC_HINT_FILE);
+    }
+}
+
 void ac_eyes_asked(ac_home_t *home)
 {
     if (home->facts.unwatched && home->m->now - home->hint.looked >= ASK_GAP) {
@@ -247,7 +256,7 @@ void ac_eyes_tick(ac_manager_t *m)
         next = app->next;
         if (ac_hint_due(at) && ac_hint_due(at) <= m->now) {
             /* It may concern nobody, and then no look says so. */
-            at->page_due = at->file_due = at->file_first = 0;
+            ac_hint_drop(at);
             ac_sup_hint(app);
         }
     }

@@ -15,11 +15,16 @@
 
 static ac_hint_e of_folder(const char *name)
 {
+    size_t len = strlen(name);
+
     if (strcasecmp(name, AC_OFFLINE_NAME) == 0) {
         return AC_HINT_NOW;
     }
-    return strcasecmp(name, "web.config") == 0 || strcasecmp(name, "tmp") == 0
-           ? AC_HINT_FILE : AC_HINT_NONE;
+    if (strcasecmp(name, "web.config") == 0 || strcasecmp(name, "tmp") == 0) {
+        return AC_HINT_FILE;
+    }
+    return len > 4 && strcasecmp(name + len - 4, ".dll") == 0 ? AC_HINT_CODE
+                                                              : AC_HINT_NONE;
 }
 
 ac_hint_e ac_hint_of(ac_watched_e what, uint32_t mask, const char *name)
@@ -46,13 +51,11 @@ static apr_time_t later(apr_time_t a, apr_time_t b)
 }
 
 /* Files that go on being written push their look back, but only so far. */
-static apr_time_t settled(ac_hint_t *hint, apr_time_t now)
+static apr_time_t settled(apr_time_t *first, apr_time_t now, apr_interval_time_t calm,
+                          apr_interval_time_t most)
 {
-    apr_time_t due = now + AC_HINT_SETTLE, last;
-
-    hint->file_first = hint->file_first ? hint->file_first : now;
-    last = hint->file_first + AC_HINT_SETTLE_MAX;
-    return due < last ? due : last;
+    *first = *first ? *first : now;
+    return now + calm < *first + most ? now + calm : *first + most;
 }
 
 void ac_hint_take(ac_hint_t *hint, ac_hint_e kind, apr_time_t now)
@@ -60,19 +63,32 @@ void ac_hint_take(ac_hint_t *hint, ac_hint_e kind, apr_time_t now)
     apr_time_t earliest = hint->looked ? hint->looked + hint->gap : 0;
 
     if (kind == AC_HINT_FILE) {
-        hint->file_due = later(settled(hint, now), earliest);
+        hint->file_due = later(settled(&hint->file_first, now, AC_HINT_SETTLE,
+                                       AC_HINT_SETTLE_MAX), earliest);
+    }
+    else if (kind == AC_HINT_CODE) {
+        hint->code_due = settled(&hint->code_first, now, AC_HINT_CODE_SETTLE,
+                                 AC_HINT_CODE_MAX);
     }
     else if (kind == AC_HINT_NOW && !hint->page_due) {
         hint->page_due = later(now, earliest);
     }
 }
 
+static apr_time_t sooner(apr_time_t a, apr_time_t b)
+{
+    return a && (a < b || !b) ? a : b;
+}
+
 apr_time_t ac_hint_due(const ac_hint_t *hint)
 {
-    if (!hint->page_due || !hint->file_due) {
-        return hint->page_due + hint->file_due;
-    }
-    return hint->page_due < hint->file_due ? hint->page_due : hint->file_due;
+    return sooner(hint->page_due, sooner(hint->file_due, hint->code_due));
+}
+
+void ac_hint_drop(ac_hint_t *hint)
+{
+    hint->page_due = hint->file_due = hint->code_due = 0;
+    hint->file_first = hint->code_first = 0;
 }
 
 void ac_hint_looked(ac_hint_t *hint, apr_time_t now)
@@ -84,9 +100,7 @@ void ac_hint_looked(ac_hint_t *hint, apr_time_t now)
         hint->gap = AC_HINT_GAP_MAX;
     }
     hint->looked = now;
-    hint->page_due = 0;
-    hint->file_due = 0;
-    hint->file_first = 0;
+    ac_hint_drop(hint);
 }
 
 void ac_hint_missed(ac_hint_t *hint, apr_time_t now)

@@ -18,6 +18,9 @@
 
 #define AC_HINT_SETTLE apr_time_from_msec(200)
 #define AC_HINT_SETTLE_MAX apr_time_from_sec(2)
+/* A deployment takes its time, and a copy of half of it helps nobody. */
+#define AC_HINT_CODE_SETTLE apr_time_from_sec(5)
+#define AC_HINT_CODE_MAX apr_time_from_sec(60)
 #define AC_HINT_GAP_MIN apr_time_from_msec(50)
 #define AC_HINT_GAP_MAX apr_time_from_sec(1)
 /* Doubled five times, while a folder that is in use cannot be found. */
@@ -26,6 +29,7 @@
 
 typedef enum ac_hint_e {
     AC_HINT_NONE = 0,
+    AC_HINT_CODE,               /* a .dll, for apps that run from a copy */
     AC_HINT_FILE,               /* web.config, restart.txt: when they settled */
     AC_HINT_NOW                 /* app_offline.htm, or the folder itself */
 } ac_hint_e;
@@ -34,6 +38,8 @@ typedef struct ac_hint_t {
     apr_time_t page_due;        /* 0: no look is wanted for that */
     apr_time_t file_due;
     apr_time_t file_first;      /* the oldest hint that waits for files to settle */
+    apr_time_t code_due;
+    apr_time_t code_first;
     apr_time_t looked;          /* when the last look was asked for */
     apr_interval_time_t gap;
     unsigned missed;            /* looks in a row that could watch nothing */
@@ -46,6 +52,8 @@ ac_hint_e ac_hint_of(ac_watched_e what, uint32_t mask, const char *name);
 void ac_hint_take(ac_hint_t *hint, ac_hint_e kind, apr_time_t now);
 /* When a look is due; 0 for never. */
 apr_time_t ac_hint_due(const ac_hint_t *hint);
+/* Takes all of them back. */
+void ac_hint_drop(ac_hint_t *hint);
 /* A look is asked for, hinted or not. */
 void ac_hint_looked(ac_hint_t *hint, apr_time_t now);
 /* It came to nothing, not even watches: nobody but time hints at the next. */

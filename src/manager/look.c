@@ -167,6 +167,7 @@ static void take_survey(ac_home_t *home)
     if (survey->marks.folder) {
         ac_sup_surveyed(home->app, &survey->marks, survey->is_offline);
     }
+    home->has_copy = survey->marks.copy != 0;
     home->app->changed = 1;
 }
 

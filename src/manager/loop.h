@@ -61,6 +61,7 @@ struct ac_home_t {
     ac_hint_t hint;             /* when to look again */
     ac_watched_t *watched;      /* what the last look watched */
     unsigned n_watched;
+    int has_copy;               /* it runs from a shadow copy */
 };
 
 /* A process, seen from outside. */
@@ -204,6 +205,8 @@ void ac_eyes_open(ac_manager_t *m);
 void ac_eyes_follow(ac_home_t *home, const ac_survey_t *survey);
 void ac_eyes_forget(ac_home_t *home);
 void ac_eyes_hint_all(ac_manager_t *m);
+/* A process ended: what it ran from may be cleared away. */
+void ac_eyes_ended(ac_home_t *home);
 /* A request came for an app: the only hints where nothing can be watched. */
 void ac_eyes_asked(ac_home_t *home);
 void ac_eyes_tick(ac_manager_t *m);

@@ -201,6 +201,7 @@ static void perform_run(ac_run_t *run, const ac_sup_action_t *act)
         ac_talk_tag(run->m, AC_MSG_FORGET, run->proc->is.tag);
         break;
     case AC_ACT_FREE:
+        ac_eyes_ended(ac_home_of(run->proc->app));
         ac_run_destroy(run);
         break;
     default:

@@ -9,21 +9,20 @@
 
 #define IN_PROCESS "it is about apps in process"
 #define OWN_LOG "the module writes to httpd's error log; httpd has LogLevel appcore:debug"
-#define NO_COPIES "the app runs from its own folder"
 
 static const ac_handler_t known[] = {
     { "callStartupHook", AC_HANDLER_SWITCH, IN_PROCESS },
-    { AC_HANDLER_SHADOW_CLEAN, AC_HANDLER_SWITCH, NO_COPIES },
+    { AC_HANDLER_SHADOW_CLEAN, AC_HANDLER_SWITCH, NULL },
     { "debugFile", AC_HANDLER_TEXT, OWN_LOG },
     { "debugLevel", AC_HANDLER_TEXT, OWN_LOG },
     { AC_HANDLER_NO_ROTATION, AC_HANDLER_SWITCH, NULL },
     { AC_HANDLER_CONSOLE, AC_HANDLER_SWITCH, NULL },
-    { AC_HANDLER_SHADOW_COPY, AC_HANDLER_SWITCH, NO_COPIES },
-    { "experimentalEnableShadowCopy", AC_HANDLER_SWITCH, NO_COPIES },
+    { AC_HANDLER_SHADOW_COPY, AC_HANDLER_SWITCH, NULL },
+    { AC_HANDLER_SHADOW_COPY_6, AC_HANDLER_SWITCH, NULL },
     { AC_HANDLER_CONNECTION, AC_HANDLER_SWITCH, NULL },
     { "handlerVersion", AC_HANDLER_TEXT, "there is one version, that of the module" },
     { "setCurrentDirectory", AC_HANDLER_SWITCH, IN_PROCESS },
-    { AC_HANDLER_SHADOW_DIRECTORY, AC_HANDLER_TEXT, NO_COPIES },
+    { AC_HANDLER_SHADOW_DIRECTORY, AC_HANDLER_TEXT, NULL },
     { "shutdownDelay", AC_HANDLER_NUMBER,
       "httpd hands its sockets over, so nothing has to be waited for" },
     { "stackSize", AC_HANDLER_TEXT, IN_PROCESS },

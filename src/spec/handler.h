@@ -16,6 +16,7 @@
 #include "spec/settings.h"
 
 #define AC_HANDLER_SHADOW_COPY "enableShadowCopy"
+#define AC_HANDLER_SHADOW_COPY_6 "experimentalEnableShadowCopy"
 #define AC_HANDLER_SHADOW_DIRECTORY "shadowCopyDirectory"
 #define AC_HANDLER_SHADOW_CLEAN "cleanShadowCopyDirectory"
 #define AC_HANDLER_NO_ROTATION "disallowRotationOnConfigChange"

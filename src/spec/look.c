@@ -13,6 +13,7 @@
 #include "spec/detect.h"
 #include "spec/env.h"
 #include "spec/look_as.h"
+#include "spec/shadow.h"
 
 extern char **environ;
 
@@ -329,6 +330,7 @@ static ac_launch_t *look_with(const ac_look_request_t *req, uid_t uid, int inoti
     }
     if (look.folder && !launch->survey.is_offline) {
         take_steps(&look);
+        ac_shadow_apply(&look);
     }
     launch->survey.watched = watcher.watched;
     launch->survey.blind = watcher.blind;

@@ -23,7 +23,8 @@ int ac_marks_changed(const ac_marks_t *then, const ac_marks_t *now, int keep_con
     }
     return then->folder != now->folder
            || (then->config != now->config && !keep_config)
-           || (now->restart && then->restart != now->restart);
+           || (now->restart && then->restart != now->restart)
+           || then->copy != now->copy;
 }
 
 void ac_marks_put(ac_wire_writer_t *w, const ac_marks_t *marks)
@@ -31,6 +32,7 @@ void ac_marks_put(ac_wire_writer_t *w, const ac_marks_t *marks)
     ac_wire_put_u64(w, marks->folder);
     ac_wire_put_u64(w, marks->config);
     ac_wire_put_u64(w, marks->restart);
+    ac_wire_put_u64(w, marks->copy);
 }
 
 void ac_marks_get(ac_wire_reader_t *r, ac_marks_t *marks)
@@ -38,6 +40,7 @@ void ac_marks_get(ac_wire_reader_t *r, ac_marks_t *marks)
     marks->folder = ac_wire_get_u64(r);
     marks->config = ac_wire_get_u64(r);
     marks->restart = ac_wire_get_u64(r);
+    marks->copy = ac_wire_get_u64(r);
 }
 
 static uint64_t add(uint64_t hash, uint64_t value)

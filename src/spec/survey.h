@@ -22,6 +22,7 @@ typedef struct ac_marks_t {
     uint64_t folder;            /* which one the path leads to */
     uint64_t config;            /* web.config, or that there is none */
     uint64_t restart;           /* when tmp/restart.txt was touched; 0: not there */
+    uint64_t copy;              /* shadow copy that it runs from, from 1; 0: none */
 } ac_marks_t;
 
 /* Is what was started under `then` out of date? Deleting restart.txt is no wish

@@ -16,7 +16,7 @@
 #define ck_state(expected) \
     ck_assert_str_eq(ac_app_state_name(app()->view.state), ac_app_state_name(expected))
 
-static const ac_marks_t first = { 1, 10, 0 };
+static const ac_marks_t first = { 1, 10, 0, 0 };
 
 static void setup(void)
 {
@@ -196,7 +196,7 @@ END_TEST
 START_TEST(test_changed_marks_replace)
 {
     static const ac_marks_t changed[] = {
-        { 2, 10, 0 }, { 1, 11, 0 }, { 1, 10, 5 }, { 1, 10, 6 },
+        { 2, 10, 0, 0 }, { 1, 11, 0, 0 }, { 1, 10, 5, 0 }, { 1, 10, 0, 2 },
     };
 
     run();
@@ -214,7 +214,7 @@ END_TEST
 START_TEST(test_replaced_one_after_the_other_where_it_must_be_alone)
 {
     ac_sup_conf_t conf = conf_default();
-    ac_marks_t changed = { 1, 11, 0 };
+    ac_marks_t changed = { 1, 11, 0, 0 };
 
     conf.alone = 1;
     run_with(&conf);
@@ -230,7 +230,7 @@ END_TEST
 START_TEST(test_config_may_be_no_reason)
 {
     ac_sup_conf_t conf = conf_default();
-    ac_marks_t changed = { 1, 11, 0 }, restarted = { 1, 11, 7 };
+    ac_marks_t changed = { 1, 11, 0, 0 }, restarted = { 1, 11, 7, 0 };
 
     conf.keep_config = 1;
     run_with(&conf);
@@ -243,7 +243,7 @@ END_TEST
 
 START_TEST(test_changed_while_it_starts)
 {
-    ac_marks_t changed = { 1, 11, 0 };
+    ac_marks_t changed = { 1, 11, 0, 0 };
 
     ac_sup_wake(app());
     surveyed(&first, 0);
@@ -272,7 +272,7 @@ END_TEST
 START_TEST(test_fault_of_a_changed_folder_keeps_the_old_process)
 {
     ac_result_t res;
-    ac_marks_t changed = { 1, 11, 0 }, better = { 1, 12, 0 };
+    ac_marks_t changed = { 1, 11, 0, 0 }, better = { 1, 12, 0, 0 };
 
     run();
     fails(&res, AC_FAULT_CONFIG);
@@ -348,6 +348,8 @@ START_TEST(test_what_events_say)
         { AC_WATCHED_FOLDER, IN_CLOSE_WRITE, "web.config", AC_HINT_FILE },
         { AC_WATCHED_FOLDER, IN_CREATE | IN_ISDIR, "tmp", AC_HINT_FILE },
         { AC_WATCHED_FOLDER, IN_CREATE, "restart.txt", AC_HINT_NONE },
+        { AC_WATCHED_FOLDER, IN_CLOSE_WRITE, "App.DLL", AC_HINT_CODE },
+        { AC_WATCHED_FOLDER, IN_CLOSE_WRITE, ".dll", AC_HINT_NONE },
         { AC_WATCHED_FOLDER, IN_ATTRIB, "", AC_HINT_NONE },
         { AC_WATCHED_FOLDER, IN_MOVE_SELF, "", AC_HINT_NOW },
         { AC_WATCHED_TMP, IN_ATTRIB, "restart.txt", AC_HINT_FILE },
@@ -383,6 +385,26 @@ START_TEST(test_page_at_once_files_when_settled)
     ck_assert(ac_hint_due(&hint) == SECOND + MS(150));
     ac_hint_looked(&hint, SECOND + MS(150));
     ck_assert(ac_hint_due(&hint) == 0);
+}
+END_TEST
+
+START_TEST(test_code_is_left_alone_for_longer)
+{
+    ac_hint_t hint = { 0 };
+    apr_time_t at;
+
+    for (at = SECOND; at < 100 * SECOND; at += SECOND) {
+        ac_hint_take(&hint, AC_HINT_CODE, at);
+        if (ac_hint_due(&hint) <= at) {
+            break;
+        }
+    }
+    ck_assert(at == SECOND + AC_HINT_CODE_MAX);
+    ac_hint_drop(&hint);
+    ac_hint_take(&hint, AC_HINT_CODE, at);
+    ck_assert(ac_hint_due(&hint) == at + AC_HINT_CODE_SETTLE);
+    ac_hint_take(&hint, AC_HINT_FILE, at);
+    ck_assert(ac_hint_due(&hint) == at + AC_HINT_SETTLE);
 }
 END_TEST
 
@@ -469,6 +491,7 @@ TCase *folder_case(void)
     tcase_add_test(tc, test_other_settings_forget_the_page);
     tcase_add_test(tc, test_what_events_say);
     tcase_add_test(tc, test_page_at_once_files_when_settled);
+    tcase_add_test(tc, test_code_is_left_alone_for_longer);
     tcase_add_test(tc, test_looks_keep_a_growing_distance);
     tcase_add_test(tc, test_missed_looks_become_rare);
     tcase_add_test(tc, test_redirects_that_stay_in_the_app);

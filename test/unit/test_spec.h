@@ -30,6 +30,7 @@ TCase *look_files_case(void);
 TCase *folder_case(void);
 TCase *companion_case(void);
 TCase *survey_case(void);
+TCase *shadow_case(void);
 
 /* Settings by hand. */
 static inline void add_var(ac_settings_t *set, ac_origin_e origin, const char *name,

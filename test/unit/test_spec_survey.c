@@ -108,7 +108,7 @@ END_TEST
 
 START_TEST(unknown_marks_never_differ)
 {
-    ac_marks_t none = { 0, 0, 0 }, some = { 1, 2, 3 };
+    ac_marks_t none = { 0, 0, 0, 0 }, some = { 1, 2, 3, 4 };
 
     ck_assert(!ac_marks_changed(&none, &some, 0));
     ck_assert(!ac_marks_changed(&some, &none, 0));
@@ -118,7 +118,7 @@ END_TEST
 START_TEST(survey_over_the_wire)
 {
     ac_watched_t watched = { 7, AC_WATCHED_TMP };
-    ac_survey_t out = { .marks = { 1, 2, 3 }, .blind = 28, .is_offline = 1,
+    ac_survey_t out = { .marks = { 1, 2, 3, 4 }, .blind = 28, .is_offline = 1,
                         .page = "a\0b", .page_len = 3, .page_fault = "why" };
     ac_survey_t in;
     ac_wire_writer_t w;

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#include "spec/shadow.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <apr_strings.h>
+#include "spec/copy.h"
+#include "spec/handler.h"
+
+#define DEFAULT_DIRECTORY "ShadowCopyDirectory"
+#define ASSEMBLY ".dll"
+#define NUMBER_MAX 1000000000L
+#define CMDLINE_MAX 8192
+
+typedef struct shadow_t {
+    ac_look_t *look;
+    const char *path;           /* of the folder with the copies, absolute */
+    int fd;
+    ac_copy_t copy;
+    long newest;                /* -1: there is none */
+} shadow_t;
+
+static void give_up(const shadow_t *shadow, int err, const char *what)
+{
+    ac_look_notice(shadow->look, "no shadow copy, the app runs from its own folder: %s "
+                   "%.200s: %s", what, shadow->path, strerror(err));
+}
+
+static int is_wanted(const ac_look_t *look)
+{
+    return look->launch->result.fault == AC_FAULT_NONE
+           && look->launch->kind == AC_KIND_DOTNET
+           && (ac_handler_is_on(look->set, AC_HANDLER_SHADOW_COPY, 0)
+               || ac_handler_is_on(look->set, AC_HANDLER_SHADOW_COPY_6, 0));
+}
+
+static const char *directory_of(const ac_look_t *look)
+{
+    const char *value = ac_settings_handler(look->set, AC_HANDLER_SHADOW_DIRECTORY);
+    char *path = apr_pstrdup(look->p, value && *value ? value : DEFAULT_DIRECTORY);
+    char *at;
+
+    for (at = path; *at; ++at) {
+        *at = *at == '\\' ? '/' : *at;
+    }
+    return *path == '/' ? path
+           : apr_pstrcat(look->p, look->req->folder, "/", path, NULL);
+}
+
+static int make_way(char *path)
+{
+    char *at;
+
+    for (at = strchr(path + 1, '/'); at; at = strchr(at + 1, '/')) {
+        *at = '\0';
+        if (mkdir(path, 0700) < 0 && errno != EEXIST) {
+            return 0;
+        }
+        *at = '/';
+    }
+    return mkdir(path, 0700) == 0 || errno == EEXIST;
+}
+
+/* The app runs from files there, so nobody else may put any. */
+static int open_directory(shadow_t *shadow)
+{
+    const ac_folder_t *app = shadow->look->folder;
+    struct stat st, own;
+
+    if (!make_way(apr_pstrdup(shadow->look->p, shadow->path))) {
+        give_up(shadow, errno, "cannot make");
+        return 0;
+    }
+    shadow->fd = open(shadow->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (shadow->fd < 0 || fstat(shadow->fd, &st) < 0 || fstat(app->fd, &own) < 0) {
+        give_up(shadow, errno, "cannot open");
+        return 0;
+    }
+    if ((st.st_dev == own.st_dev && st.st_ino == own.st_ino)
+        || (st.st_uid != 0 && st.st_uid != app->uid)) {
+        give_up(shadow, EPERM, "not a folder of the app's user beside its own:");
+        return 0;
+    }
+    shadow->copy.skip_dev = st.st_dev;
+    shadow->copy.skip_ino = st.st_ino;
+    return 1;
+}
+
+/* Copies ------------------------------------------------------------------- */
+
+static long number_of(const char *name)
+{
+    char *end;
+    long n = isdigit((unsigned char)*name) ? strtol(name, &end, 10) : -1;
+
+    return n >= 0 && !*end && n < NUMBER_MAX && (*name != '0' || !name[1]) ? n : -1;
+}
+
+typedef void visit_fn(shadow_t *shadow, const char *name, long number);
+
+static void each_copy(shadow_t *shadow, visit_fn *visit)
+{
+    int fd = openat(shadow->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    struct dirent *entry;
+
+    while (dir && (entry = readdir(dir))) {
+        if (number_of(entry->d_name) >= 0) {
+            visit(shadow, entry->d_name, number_of(entry->d_name));
+        }
+    }
+    if (dir) {
+        closedir(dir);
+    }
+    else if (fd >= 0) {
+        close(fd);
+    }
+}
+
+static void find_newest(shadow_t *shadow, const char *name, long number)
+{
+    (void)name;
+    shadow->newest = number > shadow->newest ? number : shadow->newest;
+}
+
+/* Does a process name the copy in its command line? Such files must stay: a
+ * runtime loads some of them late. */
+static int names_copy(const char *pid, const char *path)
+{
+    char file[32], words[CMDLINE_MAX + 1];
+    size_t len = strlen(path);
+    ssize_t n, at;
+    int fd;
+
+    apr_snprintf(file, sizeof(file), "/proc/%.10s/cmdline", pid);
+    fd = open(file, O_RDONLY | O_CLOEXEC);
+    n = fd >= 0 ? read(fd, words, CMDLINE_MAX) : 0;
+    if (fd >= 0) {
+        close(fd);
+    }
+    words[n > 0 ? n : 0] = '\0';
+    for (at = 0; at < n; at += (ssize_t)strlen(words + at) + 1) {
+        if (strncmp(words + at, path, len) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static int is_used(const shadow_t *shadow, const char *name)
+{
+    const char *path = apr_pstrcat(shadow->look->p, shadow->path, "/", name, "/", NULL);
+    DIR *proc = opendir("/proc");
+    struct dirent *entry;
+    int used = !proc;
+
+    while (!used && (entry = readdir(proc))) {
+        used = isdigit((unsigned char)*entry->d_name) && names_copy(entry->d_name, path);
+    }
+    if (proc) {
+        closedir(proc);
+    }
+    return used;
+}
+
+static void remove_old(shadow_t *shadow, const char *name, long number)
+{
+    if (number < shadow->newest && !is_used(shadow, name)) {
+        ac_copy_remove(shadow->fd, name);
+    }
+}
+
+static void remove_unused(shadow_t *shadow, const char *name, long number)
+{
+    (void)number;
+    if (!is_used(shadow, name)) {
+        ac_copy_remove(shadow->fd, name);
+    }
+}
+
+static int open_copy(const shadow_t *shadow, long number)
+{
+    return openat(shadow->fd, apr_ltoa(shadow->look->p, number),
+                  O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+static int is_current(shadow_t *shadow)
+{
+    int fd = shadow->newest >= 0 ? open_copy(shadow, shadow->newest) : -1;
+    int same = 0;
+
+    if (fd >= 0) {
+        same = ac_copy_same(&shadow->copy, shadow->look->folder->fd, fd, ASSEMBLY);
+        close(fd);
+    }
+    return same;
+}
+
+static void allow_writing(void)
+{
+    struct rlimit size;
+
+    if (getrlimit(RLIMIT_FSIZE, &size) == 0) {
+        size.rlim_cur = size.rlim_max;
+        setrlimit(RLIMIT_FSIZE, &size);
+    }
+}
+
+/* The copy that the app runs from, up to date; -1. A new one is made under a name
+ * that is no number, so one that was broken off is never taken for whole. */
+static int bring_up_to_date(shadow_t *shadow)
+{
+    static const char part[] = "next.part";
+    int is_new = !is_current(shadow);
+    const char *name = is_new ? part : apr_ltoa(shadow->look->p, shadow->newest);
+    apr_status_t rv;
+    int fd;
+
+    if (is_new && mkdirat(shadow->fd, part, 0700) < 0 && errno != EEXIST) {
+        give_up(shadow, errno, "cannot write to");
+        return 0;
+    }
+    fd = openat(shadow->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    rv = fd < 0 ? errno : ac_copy_tree(&shadow->copy, shadow->look->folder->fd, fd);
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (rv == APR_SUCCESS && is_new) {
+        name = apr_ltoa(shadow->look->p, ++shadow->newest);
+        rv = renameat(shadow->fd, part, shadow->fd, name) < 0 ? errno : APR_SUCCESS;
+    }
+    if (rv != APR_SUCCESS) {
+        give_up(shadow, rv, "cannot copy to");
+    }
+    return rv == APR_SUCCESS;
+}
+
+/* Launch -------------------------------------------------------------------- */
+
+/* The path of a file of the app below its folder, or NULL. */
+static const char *inner_path(const ac_look_t *look, const char *arg)
+{
+    apr_size_t len = strlen(look->req->folder);
+
+    if (strncmp(arg, look->req->folder, len) == 0 && arg[len] == '/') {
+        arg += len + 1;
+    }
+    while (strncmp(arg, "./", 2) == 0) {
+        arg += 2;
+    }
+    return *arg && *arg != '/' && *arg != '-' && !strstr(arg, "..")
+           && ac_folder_has_file(look->folder, arg) ? arg : NULL;
+}
+
+/* The program, or the .dll that the dotnet host gets. */
+static int run_from(const shadow_t *shadow)
+{
+    apr_array_header_t *argv = shadow->look->launch->argv;
+    int i;
+
+    for (i = 0; i < argv->nelts; ++i) {
+        const char *arg = APR_ARRAY_IDX(argv, i, const char *);
+        const char *path = inner_path(shadow->look, arg);
+
+        if (path && (i == 0 || strstr(path, ASSEMBLY))) {
+            APR_ARRAY_IDX(argv, i, const char *)
+                = apr_psprintf(shadow->look->p, "%s/%ld/%s", shadow->path,
+                               shadow->newest, path);
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static void apply(shadow_t *shadow)
+{
+    ac_look_t *look = shadow->look;
+
+    allow_writing();
+    if (ac_handler_is_on(look->set, AC_HANDLER_SHADOW_CLEAN, 0)) {
+        each_copy(shadow, remove_unused);
+    }
+    each_copy(shadow, find_newest);
+    if (!bring_up_to_date(shadow)) {
+        return;
+    }
+    if (!run_from(shadow)) {
+        give_up(shadow, ENOENT, "the command line names no .dll of the app for");
+        return;
+    }
+    look->launch->survey.marks.copy = (uint64_t)shadow->newest + 1;
+    ac_look_found(look, "%s; it runs from the copy %s/%ld", look->launch->found,
+                  shadow->path, shadow->newest);
+    each_copy(shadow, remove_old);
+}
+
+void ac_shadow_apply(ac_look_t *look)
+{
+    shadow_t shadow = { .look = look, .fd = -1, .newest = -1 };
+
+    if (!is_wanted(look)) {
+        return;
+    }
+    shadow.path = directory_of(look);
+    if (open_directory(&shadow)) {
+        apply(&shadow);
+    }
+    if (shadow.fd >= 0) {
+        close(shadow.fd);
+    }
+}
