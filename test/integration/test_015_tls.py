@@ -47,8 +47,11 @@ def httpd(env):
     env.modules += ["socache_shmcb", "ssl"]
     folder = env.app("net", "plain", files={"web.config": WEB_CONFIG})
     plain = env.app("only", "plain", files={"web.config": WEB_CONFIG})
+    twice = env.app("twice", "plain", files={"web.config": WEB_CONFIG})
+    third, certificate = environment.free_port(), make_certificate(env)
     env.start(f"""
 Listen 127.0.0.1:{env.port2}
+Listen 127.0.0.1:{third}
 <AppCoreApp net>
     AppCorePath {folder}
     AppCoreEnvironmentVariable BEATEN directive
@@ -56,11 +59,18 @@ Listen 127.0.0.1:{env.port2}
 <VirtualHost *:{env.port}>
     AppCoreMount /net net
     AppCoreMount /only {plain}
+    AppCoreMount /twice {twice}
+</VirtualHost>
+<VirtualHost *:{third}>
+    SSLEngine On
+    {certificate}
+    AppCoreMount /twice {twice}
 </VirtualHost>
 <VirtualHost *:{env.port2}>
     SSLEngine On
-    {make_certificate(env)}
+    {certificate}
     AppCoreMount /net net
+    AppCoreMount /twice {twice}
 </VirtualHost>
 """)
     return env
@@ -94,6 +104,11 @@ def test_the_one_https_port_is_told(httpd):
         str(httpd.port2)
     only = httpd.get("/only/self").json()["env"]
     assert only.get("ASPNETCORE_ANCM_HTTPS_PORT", "") in ("", "-1")
+
+
+def test_two_https_ports_are_not_told(httpd):
+    """Which of them to redirect to is the app's own business, as with IIS."""
+    assert "ASPNETCORE_ANCM_HTTPS_PORT" not in httpd.get("/twice/self").json()["env"]
 
 
 def test_contract_of_aspnetcore(httpd):

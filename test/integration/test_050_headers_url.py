@@ -169,6 +169,25 @@ def test_headers_that_no_client_may_send(httpd, name):
     assert "forged" not in answer.text
 
 
+def test_forged_headers_folded_and_repeated(httpd):
+    """The line that is folded is part of the field before it, and stays a value."""
+    answer = httpd.raw_get(
+        "/plain/headers", "MS-ASPNETCORE-USER: forged", "MS-ASPNETCORE-USER: forged",
+        "ms_aspnetcore_user:\r\n\tforged", "MS-ASPNETCORE-CLIENTCERT:",
+        "X-Mine: 1\r\n MS-ASPNETCORE-TOKEN: 2",
+        "Connection: close, MS-ASPNETCORE-TOKEN")
+    assert answer.status == 200 and "forged" not in answer.text
+    assert answer.seen("X-Mine") == "1 MS-ASPNETCORE-TOKEN: 2"
+    for name in ("MS-ASPNETCORE-USER", "MS_ASPNETCORE_USER", "MS-ASPNETCORE-CLIENTCERT"):
+        assert answer.seen(name) is None
+
+
+def test_blank_behind_a_name_is_refused(httpd):
+    httpd.allow("AH")
+    answer = httpd.raw_get("/plain/headers", "MS-ASPNETCORE-TOKEN : forged")
+    assert answer.status == 400
+
+
 def test_hop_by_hop_headers_end_here(httpd):
     answer = httpd.raw_get("/plain/headers", "Connection: X-Private", "X-Private: 1",
                            "Keep-Alive: timeout=5", "TE: gzip", "Upgrade: h2c")
