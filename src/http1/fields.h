@@ -27,8 +27,7 @@
  *   X-Request-* are the trusted proxy's if believable, else ours;
  *   -User and -Groups are ours where httpd knows the user, else the trusted
  *               proxy's. ASP.NET Core is told ours in MS-ASPNETCORE-USER, -AUTHTYPE
- *               and -ROLES, where every byte but visible ASCII, "%" and "," is
- *               written as %XX.
+ *               and -ROLES, with %XX for "%", "," and what is no visible ASCII.
  *
  * Names and values in a result point into the table given and into the facts:
  * both live at least as long as p. */

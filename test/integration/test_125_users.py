@@ -212,8 +212,8 @@ def httpd(env):
     env.ca.issue("alice", "/CN=alice")
     env.realm, keytab = make_realm(env) if HAS_GSSAPI else (None, None)
     env.provider = openid.Provider() if "auth_openidc" in env.modules else None
-    apps, mounts = configure(env, published, keytab)
     try:
+        apps, mounts = configure(env, published, keytab)
         env.start(f"{apps}<VirtualHost *:{env.port}>\n{mounts}\n{openid_sections(env)}"
                   "</VirtualHost>\n" + TLS.format(env=env, mounts=mounts))
         yield env
