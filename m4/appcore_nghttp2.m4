@@ -9,7 +9,8 @@ AC_ARG_WITH([nghttp2],
   [], [with_nghttp2=yes])
 appcore_nghttp2=no
 AS_IF([test "x$with_nghttp2" != xno],
-  [PKG_CHECK_MODULES([NGHTTP2], [libnghttp2 >= 1.33], [appcore_nghttp2=yes],
+  [PKG_CHECK_MODULES([NGHTTP2], [libnghttp2 >= 1.33], [appcore_nghttp2=yes
+     NGHTTP2_CFLAGS="$NGHTTP2_CFLAGS -DAPPCORE_HTTP2"],
      [AC_MSG_ERROR([libnghttp2 not found; install libnghttp2-dev (Debian) or
   libnghttp2-devel (RHEL), or say --without-nghttp2])])])
 AM_CONDITIONAL([HAVE_NGHTTP2], [test "x$appcore_nghttp2" = xyes])

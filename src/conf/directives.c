@@ -60,7 +60,9 @@ static const ac_value_word_t listen_words[] = {
 static const ac_value_word_t protocol_words[] = {
     { "auto", AC_PROTOCOL_AUTO },
     { "http/1.1", AC_PROTOCOL_HTTP1 },
+#ifdef APPCORE_HTTP2
     { "h2c", AC_PROTOCOL_H2C },
+#endif
     { NULL, 0 }
 };
 static const ac_value_word_t start_words[] = {

@@ -54,6 +54,12 @@ static void take_head(ac_exchange_t *x, int surplus)
     }
 }
 
+/* Servers of HTTP/2 say SETTINGS before anything else. */
+static int is_http2(const ac_exchange_t *x, const char *data, apr_size_t len)
+{
+    return x->received == len && len >= 9 && data[0] == '\0' && data[3] == 4;
+}
+
 static apr_size_t parse_head(ac_exchange_t *x, const char *data, apr_size_t len)
 {
     apr_size_t used = 0;
@@ -63,7 +69,9 @@ static apr_size_t parse_head(ac_exchange_t *x, const char *data, apr_size_t len)
         take_head(x, used < len);
     }
     else if (rv != APR_INCOMPLETE) {
-        ac_exchange_malformed(x, ac_response_parser_error(x->parser));
+        ac_exchange_malformed(x, is_http2(x, data, len)
+                                 ? "it speaks HTTP/2, which 'AppCoreProtocol h2c' is for"
+                                 : ac_response_parser_error(x->parser));
         used = len;
     }
     return used;

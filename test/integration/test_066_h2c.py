@@ -48,6 +48,7 @@ def httpd(env):
             f.write(HTTP2_ALONE)
         env.give(settings, env.owner())
     folders["node"] = env.app("node", "h2node")
+    folders["wrong"] = env.app("wrong", "h2node")
     folders["python"] = env.app("python", "grpcpy")
     authority = env.authority = tls.Authority(env.path("files"))
     authority.issue("server", "/CN=localhost")
@@ -69,6 +70,12 @@ Listen 127.0.0.1:{env.port2}
     AppCorePath {folders["node"]}
     AppCoreProcessPath node
     AppCoreArguments index.js
+</AppCoreApp>
+<AppCoreApp wrong>
+    AppCorePath {folders["wrong"]}
+    AppCoreProcessPath node
+    AppCoreArguments index.js
+    AppCoreProtocol http/1.1
 </AppCoreApp>
 <AppCoreApp python>
     AppCorePath {folders["python"]}
@@ -338,6 +345,12 @@ def test_early_hints(httpd):
         first, answer = raw.receive().split(b"\r\n\r\n", 1)
     assert first.startswith(b"HTTP/1.1 103 ") and b"</a.css>" in first
     assert answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b"hinted")
+
+
+def test_the_wrong_protocol_is_named(httpd):
+    assert httpd.get("/wrong/").status == 502
+    httpd.wait_log("app wrong, process .*: it speaks HTTP/2, which 'AppCoreProtocol h2c' "
+                   "is for")
 
 
 def test_silence_is_a_504(httpd):
