@@ -89,6 +89,12 @@ BUILD = os.environ.get("APPCORE_BUILD") or os.path.join(TOP, "build")
 MODULE = os.environ.get("APPCORE_MODULE") or BUILD + "/.libs/mod_appcore.so"
 
 
+def speaks_http2():
+    """The module was built with libnghttp2."""
+    with open(MODULE, "rb") as f:
+        return b"libnghttp2.so" in f.read()
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))

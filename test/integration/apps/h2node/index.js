@@ -6,6 +6,7 @@
 const http2 = require('http2');
 const { constants } = http2;
 const seen = {};
+let gone = false;
 
 const server = http2.createServer();
 server.on('stream', (stream, headers) => {
@@ -21,8 +22,9 @@ server.on('stream', (stream, headers) => {
     stream.close(constants.NGHTTP2_REFUSED_STREAM);
   } else if (path.startsWith('/reset')) {
     stream.close(constants.NGHTTP2_INTERNAL_ERROR);
-  } else if (path.startsWith('/goaway') && count === 1) {
+  } else if (path.startsWith('/goaway') && !gone && stream.id > 1) {
     // Nothing beyond the stream before this one was looked at.
+    gone = true;
     stream.session.goaway(constants.NGHTTP2_NO_ERROR, stream.id - 2);
   } else if (path === '/early') {
     stream.respond({ ':status': 403 }, { endStream: true });
