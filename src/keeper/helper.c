@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "keeper/identity.h"
 #include "keeper/listen.h"
+#include "keeper/runtime.h"
 #include "keeper/service.h"
 #include "keeper/spawn.h"
 #include "spec/look.h"
@@ -251,7 +252,11 @@ static void folder_done(ac_keeper_t *k, ac_helper_t *helper, int wait_status)
     ac_kproc_t *proc = ac_kproc_find(k, helper->tag);
     apr_status_t rv = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : ETIMEDOUT;
 
-    if (proc) {
+    if (!proc) {
+        /* It was forgotten before there was a folder to remove. */
+        ac_runtime_remove_private(k, helper->folder);
+    }
+    else {
         proc->has_folder = 1;
         answer_listening(k, helper->tag, rv);
     }
@@ -275,6 +280,7 @@ void ac_helper_folder(ac_keeper_t *k, ac_kproc_t *proc)
     }
     helper->tag = proc->is.tag;
     helper->done = folder_done;
+    ac_listen_name(helper->folder, proc);
 }
 
 /* Its pipe ends with the relay's stream; what does not read to the end and go

@@ -10,7 +10,7 @@
  * for a look, straight through a pipe. Each has a time limit but log programs,
  * which end with their process. */
 
-#include "keeper/process.h"
+#include "keeper/listen.h"
 
 #define AC_HELPER_LINK 3
 #define AC_HELPER_INOTIFY 4
@@ -42,6 +42,7 @@ struct ac_helper_t {
     ac_kwatch_t pidfd;
     int link;                   /* what it has to tell; -1 */
     uint64_t tag;
+    char folder[AC_LISTEN_NAME]; /* that it makes, in p/ */
     apr_time_t kill_at;         /* 0: a log program of a living instance */
     void (*done)(ac_keeper_t *k, ac_helper_t *helper, int wait_status);
 };

@@ -215,6 +215,38 @@ START_TEST(a_socket_of_somebody_else_is_not_taken)
 }
 END_TEST
 
+/* Manager and relay are the keeper's only children. */
+static int no_helper_left(void)
+{
+    const char *path = apr_psprintf(p, "/proc/%d/task/%d/children", (int)h.keeper,
+                                    (int)h.keeper);
+    FILE *f = fopen(path, "r");
+    int pid, n = 0;
+
+    while (f && fscanf(f, "%d", &pid) == 1) {
+        ++n;
+    }
+    if (f) {
+        fclose(f);
+    }
+    return n == 2;
+}
+
+START_TEST(a_folder_that_nobody_waits_for_goes)
+{
+    const char *folder = in_dir("run/p/1122334455667788.0.4");
+
+    /* Both lie in the keeper's socket before it has the time to make the folder. */
+    kill(h.keeper, SIGSTOP);
+    ask_listen(1, 4, AC_REACH_PATH, 0);
+    say_tag(AC_MSG_FORGET, 1);
+    kill(h.keeper, SIGCONT);
+    ask_listen(2, 5, AC_REACH_PATH, 0);
+    hear_tag(AC_MSG_LISTENING, 2);
+    UNTIL(no_helper_left() && access(folder, F_OK) < 0);
+}
+END_TEST
+
 TCase *socket_case(void)
 {
     TCase *tc = tcase_create("socket");
@@ -227,5 +259,6 @@ TCase *socket_case(void)
     tcase_add_test(tc, a_socket_that_the_app_made_gets_our_name);
     tcase_add_test(tc, what_is_no_socket_of_the_app_is_refused);
     tcase_add_test(tc, a_socket_of_somebody_else_is_not_taken);
+    tcase_add_test(tc, a_folder_that_nobody_waits_for_goes);
     return tc;
 }
