@@ -147,7 +147,8 @@ class Env:
                 self.give(os.path.join(folder, name), user)
 
     def owner(self, user=None):
-        return self.as_user or user or APP_USERS[0]
+        """Whom a folder belongs to: an ordinary user can give nothing away."""
+        return self.as_user or (user or APP_USERS[0] if AS_ROOT else SERVER_USER)
 
     def app(self, name, source=None, user=None, files=None):
         """A folder of an app of that user; files: name -> text. Returns the folder."""
