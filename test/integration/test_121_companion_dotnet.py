@@ -27,7 +27,12 @@ OTHERS = {
     "hookless": "", "tcp": "AppCoreListen tcp", "socket": "AppCoreListen socket",
     "worker": "AppCoreStartupTimeLimit 2", "console": "",
     "trusting": "AppCoreTrustedProxy 127.0.0.1",
+    "broken": "AppCoreEnvironmentVariable ASPNETCORE_DETAILEDERRORS true", "hooked": "",
     "elsewhere": "AppCoreListen tcp\nAppCoreStartupTimeLimit 5",
+}
+SHAPE_OF = {
+    "hookless": "web", "tcp": "web", "socket": "web", "trusting": "web", "hooked": "web",
+    "elsewhere": "use-urls",
 }
 COMPANIONS = os.path.join(os.path.dirname(environment.MODULE), "appcore")
 HIDDEN = ("LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET", "ASPNETCORE_TOKEN",
@@ -58,13 +63,14 @@ def httpd(env):
         if name == "hookless":
             without_hooks(folder)
         env.own[name] = environment.free_port()
-        shape = name if name in SHAPES or name in ("worker", "console") else "web"
-        shape = "use-urls" if name == "elsewhere" else shape
+        if name == "hooked":
+            OTHERS[name] = ("AppCoreEnvironmentVariable DOTNET_STARTUP_HOOKS "
+                            f"{folder}/Own.dll")
         text += f"""
 <AppCoreApp {name}>
     AppCorePath {folder}
     AppCoreDetailedErrors On
-    AppCoreEnvironmentVariable SHAPE {shape}
+    AppCoreEnvironmentVariable SHAPE {SHAPE_OF.get(name, name)}
     AppCoreEnvironmentVariable OWN_PORT {env.own[name]}
     {OTHERS.get(name, "")}
 </AppCoreApp>
@@ -214,6 +220,23 @@ def test_console_program_runs_to_its_end(httpd):
     assert httpd.get("/console/app/").status == 502
     wait_for(lambda: "app console: console program is done" in httpd.recent_log())
     assert "Unhandled exception" not in httpd.recent_log()
+
+
+def test_other_hooks_run(httpd):
+    """After ours, which took away what is not for them."""
+    seen(httpd, "hooked")
+    is_ready_on(httpd, "hooked", "the socket it got")
+    httpd.wait_log("app hooked: another hook was run, LISTEN_FDS is gone")
+
+
+def test_start_up_errors_that_the_app_captures(httpd):
+    """As the stock integration wants it, it serves a page of its own, and tells the
+    reason where it is told to."""
+    httpd.allow(r"app broken: .*Application startup exception")
+    answer = httpd.get("/broken/app/")
+    assert answer.status == 500 and "on purpose" in answer.text, answer
+    is_ready_on(httpd, "broken", "the socket it got")
+    assert "on purpose" in httpd.recent_log()
 
 
 def test_announces_itself(httpd, tmp_path):

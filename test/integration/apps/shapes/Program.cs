@@ -63,6 +63,11 @@ switch (shape)
     case "bare-webhost":
         Old(new WebHostBuilder().UseKestrel()).Build().Run();
         break;
+    case "broken":
+        Host.CreateDefaultBuilder(args).ConfigureWebHostDefaults(
+            b => b.Configure(_ =>
+                throw new InvalidOperationException("on purpose"))).Build().Run();
+        break;
     case "two":
         var other = WebApplication.CreateSlimBuilder(args);
         var first = Build(WebApplication.CreateBuilder(args));
@@ -160,4 +165,11 @@ static async Task Answer(HttpContext context)
             .Features.Get<IServerAddressesFeature>()!.Addresses,
         token = request.Headers["MS-ASPNETCORE-TOKEN"].ToString(),
     });
+}
+
+// For DOTNET_STARTUP_HOOKS, as tools that watch an app have it.
+internal static class StartupHook
+{
+    public static void Initialize() => Console.WriteLine("another hook was run, "
+        + $"LISTEN_FDS is {Environment.GetEnvironmentVariable("LISTEN_FDS") ?? "gone"}");
 }
