@@ -97,9 +97,8 @@ def template(kind):
 
 
 def own_source(text, name, version):
-    """The folder of a project of one source file."""
-    source = os.path.join(cache(), name)
-    os.mkdir(source)
+    """A folder of its own for a project of one source file."""
+    source = tempfile.mkdtemp(prefix=name + "-", dir=cache())
     for file, content in (("Own.csproj", PROJECT.format(version=version)),
                           ("Program.cs", text)):
         with open(os.path.join(source, file), "w", encoding="utf-8") as f:
@@ -111,7 +110,8 @@ def own_source(text, name, version):
 def program(text, name="own"):
     """An app of one source file."""
     need_sdk()
-    return publish(own_source(text, name, ".".join(sdk().split(".")[:2])), name)
+    source = own_source(text, name, ".".join(sdk().split(".")[:2]))
+    return publish(source, os.path.basename(source))
 
 
 @functools.lru_cache(None)
@@ -119,8 +119,7 @@ def with_runtime(text, version, *options):
     """The same, of that version of .NET, which it brings along. Where NuGet cannot be
     reached the test is skipped."""
     need_sdk()
-    name = "-".join(["runtime", version, *options]).replace(":", "-")
-    source = own_source(text, name, version)
+    source = own_source(text, "runtime", version)
     target = source + "-published"
     made = try_run("publish", source, "-o", target, "-r", "linux-x64",
                    "--self-contained", *PUBLISH, *options)

@@ -241,6 +241,7 @@ def test_status_without_a_body(site, code):
 
 @ids("RR19")
 def test_exception_before_the_answer(site):
+    site.env.allow("app site: .*An unhandled exception was thrown")
     answer = site.get("/Throw")
     assert (answer.status, answer.reason) == (500, "Internal Server Error")
     assert answer.text == ""
@@ -266,6 +267,7 @@ def test_status_cannot_change_after_the_first_byte(site):
 
 @ids("ST33")
 def test_exception_after_the_answer(site):
+    site.env.allow("app site: .*An unhandled exception was thrown")
     assert site.get("/OnCompletedThrows").status == 200
     wait_for(lambda: "An unhandled exception was thrown by the application."
              in site.env.recent_log())
