@@ -167,9 +167,8 @@ static int is_watched(const ac_manager_t *m, int32_t number)
     return 0;
 }
 
-/* Apps share watches, so one is removed with its last user. A look on its way may
- * just have got the same one; it asks for the folder's, which are never shared
- * with what is dropped here but by an app of the same folder. */
+/* Apps share watches, so one is removed with its last user. If a look on its way
+ * just got the same one, IN_IGNORED hints at another look. */
 static void release(ac_manager_t *m, const ac_watched_t *watched, unsigned n)
 {
     unsigned i;

@@ -159,12 +159,12 @@ static void take_survey(ac_home_t *home)
 
     if (survey->watched->nelts > 0) {
         ac_eyes_follow(home, survey);
-        home->hint.missed = 0;
     }
     if (survey->is_offline) {
         take_page(home);
     }
     if (survey->marks.folder) {
+        home->hint.missed = 0;
         ac_sup_surveyed(home->app, &survey->marks, survey->is_offline);
     }
     home->has_copy = survey->marks.copy != 0;
@@ -199,10 +199,11 @@ static void take_launch(ac_home_t *home, ac_sup_conf_t *conf)
     ac_home_conf(conf, home->set, home->launch);
 }
 
-/* A folder that is gone, or whose look was killed, under an app that needs it. */
+/* A folder that is gone or not to be trusted, as in the middle of a deployment, or
+ * whose look was killed: no event is sure to tell when that is over. */
 static int is_missed(const ac_home_t *home)
 {
-    return (!home->launch || home->launch->survey.watched->nelts == 0)
+    return (!home->launch || !home->launch->survey.marks.folder)
            && (home->app->procs || home->app->offline) && home->m->eyes.fd >= 0;
 }
 

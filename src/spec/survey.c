@@ -94,7 +94,8 @@ static void take_marks(ac_marks_t *marks, const ac_folder_t *folder)
     struct stat st;
 
     if (fstat(folder->fd, &st) == 0) {
-        marks->folder = identify(&st);
+        /* Its owner is whom the app runs as. */
+        marks->folder = add(identify(&st), (uint64_t)st.st_uid) | 1;
         marks->config = mark_config(folder);
         marks->restart = mark_restart(folder);
     }
