@@ -50,6 +50,8 @@ APPS = {
                  ""),
     "silent": (web_config(handlers='<handlerSetting value="FALSE"'
                           ' name="enableoutofprocessconsoleredirection" />'), ""),
+    "blocked": (web_config('stdoutLogEnabled="true" stdoutLogFile=".\\file\\stdout"'),
+                ""),
     "drive": (web_config('stdoutLogEnabled="true" stdoutLogFile="C:\\logs\\stdout"'), ""),
     "impatient": (web_config('requestTimeout="00:00:01"'), ""),
     "late": (web_config('startupTimeLimit="1"', START_NEVER_LISTEN="1"), ""),
@@ -77,6 +79,8 @@ AppCoreEnvironmentVariable D server
         folder = env.app(name, "plain")
         with open(os.path.join(folder, "web.config"), "w", encoding="utf-8-sig") as f:
             f.write(config)
+        if name == "blocked":
+            env.write("apps", name, "file", text="no folder")
         env.give_tree(folder, env.owner())
         text += f"<AppCoreApp {name}>\nAppCorePath {folder}\n{directives}" \
                 f"</AppCoreApp>\nAppCoreMount /{name} {name}\n"
@@ -131,6 +135,14 @@ def test_output_goes_to_the_error_log_otherwise(httpd, name):
         assert "is a path of Windows" in httpd.log_text()
 
 
+def test_log_file_that_cannot_be_made(httpd):
+    """The app runs, and the log says why there is no file."""
+    httpd.allow(r"app blocked: the log")
+    assert httpd.get("/blocked/pid").status == 200
+    wait_for(lambda: re.search(r'app blocked: the log .*file/stdout.* cannot be opened',
+                               httpd.log_text()), what="the line in the log")
+
+
 def test_output_can_be_switched_off(httpd):
     assert httpd.get("/silent/print?text=into+nothing").text == "printed"
     httpd.get("/unlogged/print?text=behind+it")
@@ -158,6 +170,7 @@ def test_rapid_fails(httpd):
     answer = wait_for(lambda: [a for a in [httpd.get("/fragile/")] if a.status == 503],
                       10, "the breaker's 503")[0]
     assert int(answer.header("Retry-After")) > 0
+    assert "app fragile: failed more than 0 times within a minute" in httpd.log_text()
 
 
 def test_start_up_error_page_can_be_off(httpd):
