@@ -141,9 +141,15 @@ static int take_over(ac_keeper_t *k, int n, const entry_t *entry, int same_board
     if (!proc) {
         return 0;
     }
-    proc->is.origin = same_board ? AC_PROCESS_LEFT : AC_PROCESS_FOREIGN;
+    /* The next keeper has to know, too: its number on the board is another board's. */
+    if (!same_board || proc->is.origin == AC_PROCESS_FOREIGN) {
+        proc->is.origin = AC_PROCESS_FOREIGN;
+    }
+    else {
+        proc->is.origin = AC_PROCESS_LEFT;
+    }
     proc->ledger = n;
-    k->ledger_used[n] = 1;
+    ac_ledger_put(k, proc);
     return 1;
 }
 

@@ -485,6 +485,10 @@ START_TEST(what_another_version_left_is_taken_over)
     change_ledger(24, 1);
     next_keeper();
     ck_assert_int_eq(adopted(1).origin, AC_PROCESS_FOREIGN);
+    /* To every later keeper as well. */
+    kill_keeper();
+    next_keeper();
+    ck_assert_int_eq(adopted(1).origin, AC_PROCESS_FOREIGN);
     ask_signal(1, SIGKILL, 1);
     ck_assert_int_eq(exited(1), AC_WAIT_UNKNOWN);
     ck_assert(process_gone(app));
