@@ -181,8 +181,8 @@ static const struct {
 
 static const char *const steps[] = {
     "Check the error log of this virtual host for messages about the app.",
-    "Enable logging the application process' output with AppCoreStdoutLogEnabled and "
-    "AppCoreStdoutLogFile; without them it is in the error log.",
+    ("Enable logging the application process' output with AppCoreStdoutLogEnabled and "
+     "AppCoreStdoutLogFile; without them it is in the error log."),
     "Run the command below by hand, in its folder and as its user.",
 };
 

@@ -142,6 +142,7 @@ def private(pid):
 
 
 @uninstrumented
+@pytest.mark.root
 def test_private_memory(httpd):
     for i in range(STARTS):
         timed(httpd, f"/port-{i}/pid")
