@@ -315,11 +315,12 @@ static void check_app(ac_config_pass_t *pass, const ac_config_known_t *known)
                          "not started as root, so the app runs as httpd's own user",
                          set->user.v, name);
     }
-    if (set->processes_per_application.v > 1) {
-        ac_config_notice(pass, where, "app %s runs %d processes and any of them may get "
-                         "a request; an app that keeps sessions in memory (SignalR, for "
-                         "instance) needs AppCoreProcessesPerApplication 1", name,
-                         (int)set->processes_per_application.v);
+    if (ac_processes_most(set) > 1) {
+        ac_config_notice(pass, where, "app %s runs up to %u processes and any of them "
+                         "may get a request; an app that keeps sessions in memory "
+                         "(SignalR, for instance) needs AppCoreProcessesPerApplication "
+                         "1, or clients that are bound to a process by other means", name,
+                         ac_processes_most(set));
     }
 }
 

@@ -77,7 +77,8 @@ static const number_t
     listen_how = WORDS(listen, listen_words),
     protocol = WORDS(protocol, protocol_words),
     start_mode = WORDS(start_mode, start_words),
-    processes = RANGE(processes_per_application, number, 1, 100, 0),
+    processes = RANGE(processes_per_application, range, 1, 100, 0),
+    concurrency = RANGE(max_concurrency, number, 1, 10000, 1),
     startup_time = RANGE(startup_time_limit, number, 0, 3600, 0),
     shutdown_time = RANGE(shutdown_time_limit, number, 0, 600, 0),
     request_time = RANGE(request_time, time, MSEC, 24 * HOUR, 0),
@@ -140,18 +141,6 @@ static const char *set_hosting_model(cmd_parms *cmd, void *dconf, const char *ar
               "runs the app in processes of its own";
     }
     return err;
-}
-
-static const char *set_processes(cmd_parms *cmd, void *dconf, const char *arg)
-{
-    apr_size_t digits = strspn(arg, "0123456789");
-
-    if (digits && arg[digits] == '-') {
-        return named(cmd, apr_psprintf(cmd->pool, "%s: a range is not built yet; write "
-                                       "one whole number from 1 to 100",
-                                       ac_value_quote(arg, cmd->pool)));
-    }
-    return set_number(cmd, dconf, arg);
 }
 
 static const char *set_string(cmd_parms *cmd, void *dconf, const char *arg)
@@ -567,8 +556,10 @@ const command_rec ac_conf_commands[] = {
                   "a handler setting of ANCM and its value"),
     NUMBER("AppCoreListen", listen_how, "auto, socket or tcp"),
     NUMBER("AppCoreProtocol", protocol, "auto, http/1.1 or h2c"),
-    AP_INIT_TAKE1("AppCoreProcessesPerApplication", set_processes, (void *)&processes,
-                  RSRC_CONF, "a number from 1 to 100"),
+    NUMBER("AppCoreProcessesPerApplication", processes,
+           "a number from 1 to 100, or MIN-MAX"),
+    NUMBER("AppCoreMaxConcurrency", concurrency,
+           "requests at a time per process, or Off"),
     NUMBER("AppCoreStartMode", start_mode, "OnDemand or AlwaysRunning"),
     NUMBER("AppCoreStartupTimeLimit", startup_time, "seconds from 0 to 3600"),
     NUMBER("AppCoreShutdownTimeLimit", shutdown_time, "seconds from 0 to 600"),

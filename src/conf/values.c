@@ -177,6 +177,27 @@ static const char *time_text(apr_int64_t t, apr_pool_t *p)
     return apr_psprintf(p, "%" APR_INT64_T_FMT "%s", t / steps[i].scale, steps[i].unit);
 }
 
+const char *ac_value_range(apr_int64_t *pv, const char *text,
+                           const ac_value_rule_t *rule, apr_pool_t *p)
+{
+    const char *at = text;
+    apr_int64_t least, most;
+    int ok = take_digits(&least, &at);
+
+    most = least;
+    if (ok && *at == '-') {
+        ++at;
+        ok = take_digits(&most, &at) && least <= most;
+    }
+    if (!ok || *at || least < rule->min || most > rule->max) {
+        return wrong(p, apr_psprintf(p, "a whole number from %" APR_INT64_T_FMT " to %"
+                                     APR_INT64_T_FMT ", or two of them as in 2-8",
+                                     rule->min, rule->max), text);
+    }
+    *pv = least == most ? most : AC_PROCESSES_RANGE(least, most);
+    return NULL;
+}
+
 const char *ac_value_time(apr_int64_t *pv, const char *text,
                           const ac_value_rule_t *rule, apr_pool_t *p)
 {

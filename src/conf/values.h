@@ -35,6 +35,8 @@ typedef const char *ac_value_parse_fn(apr_int64_t *pv, const char *text,
 ac_value_parse_fn ac_value_word;
 /* A whole decimal number. */
 ac_value_parse_fn ac_value_number;
+/* N or MIN-MAX, as AC_PROCESSES_RANGE(). */
+ac_value_parse_fn ac_value_range;
 /* Microseconds: 30 and 30s, 500ms, 2m (or 2min), 1h. */
 ac_value_parse_fn ac_value_time;
 /* Bytes: 4096, 512K, 10M, 2G. */

@@ -257,6 +257,27 @@ int ac_fleet_is_starting(const ac_sup_proc_t *proc)
     return proc->is.state <= AC_PROC_START;
 }
 
+unsigned ac_fleet_starting(const ac_sup_app_t *app)
+{
+    const ac_sup_proc_t *proc;
+    unsigned n = 0;
+
+    for (proc = app->procs; proc; proc = proc->next) {
+        n += (unsigned)ac_fleet_is_starting(proc);
+    }
+    return n;
+}
+
+unsigned ac_fleet_ready(const ac_sup_app_t *app)
+{
+    unsigned i, n = 0;
+
+    for (i = 0; i < app->n_slots; ++i) {
+        n += app->slots[i].current != NULL;
+    }
+    return n;
+}
+
 static int holds_permit(ac_proc_state_e state)
 {
     return state == AC_PROC_LISTEN || state == AC_PROC_EXEC || state == AC_PROC_START;

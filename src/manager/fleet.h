@@ -5,8 +5,8 @@
 #define AC_MANAGER_FLEET_H
 
 /* The data behind manager/supervise.h: all apps, their processes, and the
- * actions that wait to be taken. Included by supervise.c, settle.c and fleet.c
- * alone. Nothing here decides anything. */
+ * actions that wait to be taken. Included by supervise.c, settle.c, crowd.c and
+ * fleet.c alone. Nothing here decides anything. */
 
 #include "manager/supervise.h"
 
@@ -49,11 +49,20 @@ void ac_fleet_slots(ac_sup_app_t *app, unsigned n);
 void ac_fleet_enter(ac_sup_proc_t *proc, ac_proc_state_e state);
 /* 1 while the process was asked for and is not ready. */
 int ac_fleet_is_starting(const ac_sup_proc_t *proc);
+unsigned ac_fleet_starting(const ac_sup_app_t *app);
+unsigned ac_fleet_ready(const ac_sup_app_t *app);
 /* Xorshift: spreads delays, no secret. */
 uint32_t ac_fleet_random(ac_sup_t *sup);
 
 /* settle.c: after every event, does for the app whatever it now lacks. */
 void ac_settle(ac_sup_app_t *app);
+/* crowd.c: the number of processes as configured, at its lower end. */
+void ac_crowd_reset(ac_sup_app_t *app);
+/* crowd.c: the load is to be known from now on. */
+void ac_crowd_watch(ac_sup_app_t *app);
+/* crowd.c: 1 if a timer ran. */
+int ac_crowd_tick(ac_sup_app_t *app);
+
 /* settle.c: permits for processes that wait, oldest first. */
 void ac_settle_queue(ac_sup_t *sup);
 

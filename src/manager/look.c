@@ -63,10 +63,10 @@ void ac_look_drop(ac_home_t *home)
 void ac_home_conf(ac_sup_conf_t *conf, const ac_settings_t *set,
                   const ac_launch_t *launch)
 {
-    apr_int64_t n = set->processes_per_application.v;
-
     memset(conf, 0, sizeof(*conf));
-    conf->processes = n < 1 ? 1 : n > AC_BOARD_SLOTS ? AC_BOARD_SLOTS : (unsigned)n;
+    conf->processes = ac_processes_most(set);
+    conf->least = ac_processes_least(set);
+    conf->share = ac_processes_share(set);
     conf->rapid_fails = (unsigned)set->rapid_fails_per_minute.v;
     conf->startup_limit = apr_time_from_sec(set->startup_time_limit.v);
     conf->shutdown_limit = apr_time_from_sec(set->shutdown_time_limit.v);

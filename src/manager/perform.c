@@ -93,6 +93,23 @@ static void count_requests(ac_run_t *run)
     }
 }
 
+static void measure(ac_home_t *home)
+{
+    ac_manager_t *m = home->m;
+    const ac_sup_app_t *app = home->app;
+    unsigned i, n = home->index < 0 ? 0
+                    : ac_rows_wait_count(m->rows, (unsigned)home->index);
+
+    for (i = 0; i < app->n_slots; ++i) {
+        const ac_run_t *run = app->slots[i].current ? ac_run_of(app->slots[i].current)
+                                                    : NULL;
+
+        n += run && run->index >= 0 ? ac_rows_proc_count(m->rows, (unsigned)run->index)
+                                    : 0;
+    }
+    ac_sup_load(home->app, n);
+}
+
 static void say_app(ac_home_t *home, const ac_sup_action_t *act)
 {
     char span[32];
@@ -122,6 +139,11 @@ static void say_app(ac_home_t *home, const ac_sup_action_t *act)
     else if (act->say == AC_SAY_ONLINE) {
         ac_talk_line(home->m, home, AC_LEVEL_NOTICE, AC_OFFLINE_NAME " is gone");
     }
+    else if (act->say == AC_SAY_GROW || act->say == AC_SAY_SHRINK) {
+        ac_talk_line(home->m, home, AC_LEVEL_NOTICE, "%s: %u processes from now on",
+                     act->say == AC_SAY_GROW ? "has more to do than its processes can take"
+                                             : "has little to do", home->app->target);
+    }
     else if (act->say == AC_SAY_BREAKER_CLOSED) {
         ac_talk_line(home->m, home, AC_LEVEL_NOTICE, "works again");
     }
@@ -139,6 +161,9 @@ static const char *reason_to_drain(const ac_sup_proc_t *proc)
     }
     if (proc->is.slot >= app->conf.processes) {
         return "fewer processes are configured";
+    }
+    if (proc->is.slot >= app->target) {
+        return "there is not enough to do for it";
     }
     if (ac_marks_changed(&proc->is.marks, &app->marks, app->conf.keep_config)) {
         return "its app's folder changed, so it is replaced";
@@ -217,6 +242,9 @@ static void perform_app(ac_home_t *home, const ac_sup_action_t *act)
         break;
     case AC_ACT_UNLOOK:
         ac_look_drop(home);
+        break;
+    case AC_ACT_MEASURE:
+        measure(home);
         break;
     case AC_ACT_PUBLISH:
         ac_publish_app(home);

@@ -88,6 +88,7 @@ static void put_current(ac_home_t *home, ac_board_app_t *entry)
                 run->shown = 1;
             }
             entry->slots[i] = (uint16_t)run->index;
+            entry->n_slots = (uint16_t)(i + 1);
             ++entry->n_ready;
         }
     }
@@ -151,7 +152,6 @@ void ac_publish_app(ac_home_t *home)
     entry.retry_at = view->retry_at;
     entry.http_status = view->http_status;
     entry.substatus = view->substatus;
-    entry.n_slots = (uint16_t)home->app->conf.processes;
     entry.facts = home->facts;
     put_current(home, &entry);
     ac_board_put_app(home->m->board, home->index, &entry);

@@ -51,35 +51,36 @@ static int lacks_process(const ac_sup_app_t *app, unsigned i)
     return !app->conf.alone || !is_occupied(app, i);
 }
 
+/* Every slot that is wanted has its new process. */
+static int is_replaced(const ac_sup_app_t *app)
+{
+    unsigned i;
+
+    for (i = 0; i < app->target && i < app->n_slots; ++i) {
+        if (!app->slots[i].current || is_stale(app->slots[i].current)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
 static unsigned count_lacking(const ac_sup_app_t *app)
 {
     unsigned i, n = 0;
 
-    for (i = 0; i < app->conf.processes && i < app->n_slots; ++i) {
+    for (i = 0; i < app->target && i < app->n_slots; ++i) {
         n += (unsigned)lacks_process(app, i);
     }
     return n;
 }
 
-static unsigned count_starting(const ac_sup_app_t *app)
+/* Too many by the new number of a changed configuration serve until those that
+ * stay were replaced: it may not start, or with less than is needed. */
+static int is_surplus(const ac_sup_app_t *app, const ac_sup_proc_t *proc)
 {
-    const ac_sup_proc_t *proc;
-    unsigned n = 0;
-
-    for (proc = app->procs; proc; proc = proc->next) {
-        n += (unsigned)ac_fleet_is_starting(proc);
-    }
-    return n;
-}
-
-static unsigned count_ready(const ac_sup_app_t *app)
-{
-    unsigned i, n = 0;
-
-    for (i = 0; i < app->n_slots; ++i) {
-        n += app->slots[i].current != NULL;
-    }
-    return n;
+    return proc->is.slot >= app->target
+           && !(is_stale(proc) && proc->is.state == AC_PROC_READY && !app->conf.alone
+                && is_wanted(app) && !is_replaced(app));
 }
 
 /* Ends what the configuration does not want any more. */
@@ -89,7 +90,7 @@ static void retire(ac_sup_app_t *app)
     int gone = app->mode == AC_SUP_REMOVED || app->sup->stopping || app->offline;
 
     for (proc = app->procs; proc; proc = next) {
-        int surplus = gone || proc->is.slot >= app->conf.processes;
+        int surplus = gone || is_surplus(app, proc);
 
         next = proc->next;
         if (surplus || (is_stale(proc) && ac_fleet_is_starting(proc))) {
@@ -106,12 +107,12 @@ static void retire(ac_sup_app_t *app)
 
 static void add_processes(ac_sup_app_t *app)
 {
-    unsigned i, room = app->conf.processes;
+    unsigned i, room = app->target;
 
     if (app->breaker.open) {
-        room = count_starting(app) ? 0 : 1;
+        room = ac_fleet_starting(app) ? 0 : 1;
     }
-    for (i = 0; i < app->conf.processes && room > 0; ++i) {
+    for (i = 0; i < app->target && room > 0; ++i) {
         if (lacks_process(app, i)) {
             app->slots[i].next = ac_fleet_add_proc(app, i);
             --room;
@@ -160,7 +161,7 @@ static void start_missing(ac_sup_app_t *app)
 /* A launch is needed until the last process of this round was spawned. */
 static void drop_look(ac_sup_app_t *app)
 {
-    int needed = app->look == AC_LOOK_ASKED || count_starting(app) > 0
+    int needed = app->look == AC_LOOK_ASKED || ac_fleet_starting(app) > 0
                  || (app->look == AC_LOOK_KNOWN && count_lacking(app) > 0);
 
     if (app->has_launch && !needed) {
@@ -181,7 +182,7 @@ static void drop_heirlooms(ac_sup_app_t *app)
     for (i = 0; i < app->n_slots; ++i) {
         ac_sup_proc_t *heirloom = app->slots[i].heirloom;
 
-        if (heirloom && (!soon || is_stale(heirloom) || i >= app->conf.processes)) {
+        if (heirloom && (!soon || is_stale(heirloom) || i >= app->target)) {
             ac_sup_bury(heirloom);
         }
     }
@@ -210,7 +211,7 @@ static ac_app_state_e state_of(const ac_sup_app_t *app, int busy)
     if (app->offline && app->mode == AC_SUP_CONFIGURED) {
         return AC_APP_OFFLINE;
     }
-    if (count_ready(app) > 0) {
+    if (ac_fleet_ready(app) > 0) {
         return AC_APP_RUNNING;
     }
     if (app->mode == AC_SUP_REMOVED) {
@@ -221,7 +222,7 @@ static ac_app_state_e state_of(const ac_sup_app_t *app, int busy)
 
 static void show(ac_sup_app_t *app)
 {
-    int busy = app->reports || app->look == AC_LOOK_ASKED || count_starting(app) > 0;
+    int busy = app->reports || app->look == AC_LOOK_ASKED || ac_fleet_starting(app) > 0;
     ac_sup_view_t view;
 
     memset(&view, 0, sizeof(view));
@@ -295,7 +296,13 @@ void ac_settle_queue(ac_sup_t *sup)
 
 void ac_sup_wake(ac_sup_app_t *app)
 {
-    if (app->mode == AC_SUP_CONFIGURED && !app->offline && count_ready(app) == 0) {
+    if (app->mode != AC_SUP_CONFIGURED || app->offline) {
+        return;
+    }
+    if (ac_fleet_ready(app) > 0) {
+        ac_crowd_watch(app);
+    }
+    else {
         app->wanted = 1;
         ac_settle(app);
     }
@@ -361,7 +368,7 @@ static void not_found(ac_sup_app_t *app, const ac_result_t *res)
 static void found(ac_sup_app_t *app, const ac_sup_conf_t *conf)
 {
     app->conf = *conf;
-    ac_fleet_slots(app, conf->processes);
+    ac_crowd_reset(app);
     if (is_wanted(app) && !app->pause) {
         app->look = AC_LOOK_KNOWN;
     }
@@ -409,7 +416,7 @@ ac_sup_app_t *ac_sup_configure(ac_sup_t *sup, uint64_t id, const unsigned char *
     }
     app->mode = AC_SUP_CONFIGURED;
     app->seen = 1;
-    ac_fleet_slots(app, app->conf.processes);
+    ac_crowd_reset(app);
     forgive(app);
     return app;
 }
@@ -558,9 +565,13 @@ ac_sup_proc_t *ac_sup_adopt(ac_sup_t *sup, uint64_t app_id, const ac_sup_note_t 
         sup->next_tag = note->tag + 1;
     }
     /* That many may come from a web.config, which only the next look reads. */
-    if (note->state == AC_PROC_READY && note->slot >= app->conf.processes
+    if (note->state == AC_PROC_READY && note->slot >= app->target
         && !memcmp(note->digest, app->digest, AC_SUP_DIGEST)) {
-        app->conf.processes = note->slot + 1;
+        app->target = note->slot + 1;
+        ac_crowd_watch(app);
+    }
+    if (app->conf.processes < app->target) {
+        app->conf.processes = app->target;
     }
     adopt_state(proc, note);
     return proc;

@@ -193,18 +193,6 @@ static int is_refusal(ac_fault_e fault)
            || fault == AC_FAULT_ACCESS_RULES || fault == AC_FAULT_IDENTITY;
 }
 
-static int has_current(const ac_sup_app_t *app)
-{
-    unsigned i;
-
-    for (i = 0; i < app->n_slots; ++i) {
-        if (app->slots[i].current) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
 static void pause_app(ac_sup_app_t *app, ac_fault_e fault)
 {
     uint32_t random = ac_fleet_random(app->sup);
@@ -225,7 +213,7 @@ static void pause_app(ac_sup_app_t *app, ac_fault_e fault)
     }
     app->retry_at = app->sup->now + delay;
     if ((app->pause == AC_PAUSE_BROKEN || app->pause == AC_PAUSE_REFUSED)
-        && !has_current(app)) {
+        && ac_fleet_ready(app) == 0) {
         app->keep = 0;
     }
     if (app->breaker.open && !was_open) {
@@ -535,7 +523,7 @@ static int run_timers(ac_sup_app_t *app)
         no_look(app);
         ran = 1;
     }
-    return ran;
+    return ac_crowd_tick(app) || ran;
 }
 
 void ac_sup_tick(ac_sup_t *sup, apr_time_t now)
@@ -565,6 +553,7 @@ apr_time_t ac_sup_due(const ac_sup_t *sup)
     for (app = sup->apps; app; app = app->next) {
         due = app->pause ? sooner(app->retry_at, due) : due;
         due = app->look == AC_LOOK_ASKED ? sooner(app->look_limit, due) : due;
+        due = sooner(app->measure_at, due);
         for (proc = app->procs; proc; proc = proc->next) {
             due = sooner(proc->due, due);
         }

@@ -48,6 +48,8 @@ const char *ac_proc_state_name(ac_proc_state_e state);
 /* What the machine needs of an app's settings. */
 typedef struct ac_sup_conf_t {
     unsigned processes;         /* 1 to AC_BOARD_SLOTS */
+    unsigned least;             /* as many go on when there is little to do; 0: all */
+    unsigned share;             /* requests at a time that are enough for one */
     unsigned rapid_fails;
     apr_interval_time_t startup_limit;
     apr_interval_time_t shutdown_limit;
@@ -139,6 +141,10 @@ struct ac_sup_app_t {
     unsigned reports;           /* being written */
     unsigned failed_starts;     /* since a process was ready */
     uint32_t last_generation;
+    unsigned target;            /* processes wanted now, from least to processes */
+    apr_time_t measure_at;      /* 0: the load need not be known */
+    apr_time_t crowded_since;   /* 0: not crowded */
+    apr_time_t roomy_since;
     ac_sup_view_t view;         /* as published */
     ac_sup_slot_t *slots;
     unsigned n_slots;
@@ -163,6 +169,7 @@ typedef enum ac_act_e {
     AC_ACT_PROBE,               /* proc: answer ac_sup_ready() or ac_sup_failed() */
     AC_ACT_QUIET,               /* proc: end probing */
     AC_ACT_COUNT,               /* proc: ac_sup_drained() if nothing is in flight */
+    AC_ACT_MEASURE,             /* app: answer ac_sup_load() */
     AC_ACT_SIGNAL,              /* proc: number, group */
     AC_ACT_REPORT,              /* app, proc or NULL, result: then ac_sup_reported() */
     AC_ACT_PUBLISH,             /* app: view and processes to the board */
@@ -177,6 +184,8 @@ typedef enum ac_say_e {
     AC_SAY_NEXT_START = 0,      /* after delay */
     AC_SAY_BREAKER_OPEN,        /* for delay */
     AC_SAY_BREAKER_CLOSED,
+    AC_SAY_GROW,                /* app->target processes from now on */
+    AC_SAY_SHRINK,
     AC_SAY_DRAIN,               /* replaced, surplus or removed */
     AC_SAY_OFFLINE,             /* app_offline.htm appeared, or went */
     AC_SAY_ONLINE,
@@ -225,7 +234,10 @@ void ac_sup_remember(const ac_sup_app_t *app, ac_sup_memory_t *memory);
 /* Before ac_sup_config_end(), for an app that is as it was. */
 void ac_sup_recall(ac_sup_app_t *app, const ac_sup_memory_t *memory);
 
+/* A request waits for it, or finds all its processes busy. */
 void ac_sup_wake(ac_sup_app_t *app);
+/* Requests in flight to its ready processes, and those that wait. */
+void ac_sup_load(ac_sup_app_t *app, unsigned requests);
 /* Something happened in the app's folder: it is looked at where that matters. */
 void ac_sup_hint(ac_sup_app_t *app);
 /* What a look saw of the folder, before ac_sup_looked() says what it found. */

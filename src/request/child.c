@@ -28,6 +28,7 @@ APLOG_USE_MODULE(appcore);
 #define ASK_GAP apr_time_from_sec(1)
 #define IDLE_MIN 8
 #define IDLE_MAX 256
+#define CROWDED_EVERY apr_time_from_msec(250)
 
 static ac_child_t child;
 static int serving;
@@ -63,6 +64,19 @@ void ac_child_ask(const ac_mount_t *mount)
     apr_time_t before = atomic_load_explicit(asked, memory_order_relaxed);
 
     if (now - before >= ASK_GAP && atomic_compare_exchange_strong(asked, &before, now)) {
+        ac_child_wake(mount->spec->id);
+    }
+}
+
+/* The manager measures itself from then on, as long as that matters. */
+void ac_child_crowded(const ac_mount_t *mount)
+{
+    _Atomic apr_time_t *told = &child.apps[mount->index].crowded;
+    apr_time_t now = ac_clock_now();
+    apr_time_t last = atomic_load_explicit(told, memory_order_relaxed);
+
+    if (now - last >= CROWDED_EVERY
+        && atomic_compare_exchange_strong(told, &last, now)) {
         ac_child_wake(mount->spec->id);
     }
 }

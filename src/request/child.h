@@ -34,6 +34,7 @@ typedef struct ac_child_app_t {
     _Atomic int index;          /* in the board; -1 until found */
     _Atomic apr_time_t asked;   /* when ac_child_ask() told the manager last */
     _Atomic unsigned turn;      /* where to look first among equals */
+    _Atomic apr_time_t crowded; /* when the manager was told so last */
     _Atomic(_Atomic(ac_pool_t *) *) pools;  /* by slot; made when first needed */
 } ac_child_app_t;
 
@@ -67,6 +68,8 @@ apr_status_t ac_child_wake(uint64_t app_id);
 /* The same for a folder that nobody can watch, at most once a second: the manager
  * then looks whether it changed. */
 void ac_child_ask(const ac_mount_t *mount);
+/* Tells it, now and then, that all processes of this app are busy. */
+void ac_child_crowded(const ac_mount_t *mount);
 /* Makes this child known to the manager, as often as needed. */
 void ac_child_hello(void);
 

@@ -129,7 +129,7 @@ static int choose_process(ac_serve_t *s)
         if (proc == AC_BOARD_NO_PROC) {
             continue;
         }
-        load = n == 1 ? 0 : ac_rows_proc_count(s->child->rows, proc);
+        load = n == 1 && !s->share ? 0 : ac_rows_proc_count(s->child->rows, proc);
         if (proc == s->failed_proc) {
             load = UINT32_MAX - 1;
         }
@@ -139,6 +139,9 @@ static int choose_process(ac_serve_t *s)
         }
     }
     s->proc_index = best;
+    if (s->share && least >= s->share) {
+        ac_child_crowded(s->mount);
+    }
     return best != AC_BOARD_NO_PROC
            && ac_board_proc(s->child->board, best, s->app.id, &s->proc)
            && !s->proc.draining;
@@ -489,6 +492,11 @@ static int end(ac_task_t *task, int rv)
     return rv == AC_ANSWERED ? OK : rv;
 }
 
+static unsigned share_of(const ac_settings_t *set)
+{
+    return ac_processes_least(set) < ac_processes_most(set) ? ac_processes_share(set) : 0;
+}
+
 ac_serve_t *ac_serve_create(request_rec *r, const ac_mount_t *mount)
 {
     ac_serve_t *s = apr_pcalloc(r->pool, sizeof(*s));
@@ -500,6 +508,7 @@ ac_serve_t *ac_serve_create(request_rec *r, const ac_mount_t *mount)
     s->task.parked = parked;
     s->task.end = end;
     s->mount = mount;
+    s->share = share_of(mount->spec->set);
     s->child = ac_child();
     s->failed_proc = AC_BOARD_NO_PROC;
     if (ac_conf_async(r, mount)) {

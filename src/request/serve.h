@@ -35,6 +35,7 @@ typedef struct ac_serve_t {
     ac_permit_t permit;
     ac_wait_t wait;
     ac_serve_phase_e phase;
+    unsigned share;             /* requests for one process of a range; 0: no range */
     int index;                  /* of the app on the board */
     ac_board_app_t app;
     unsigned proc_index;

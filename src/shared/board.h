@@ -74,7 +74,7 @@ typedef struct ac_board_app_t {
     apr_time_t retry_at;            /* ac_clock_now() scale, for BACKOFF and BROKEN */
     uint16_t http_status;           /* of the last failure */
     uint16_t substatus;
-    uint16_t n_slots;
+    uint16_t n_slots;               /* from here on no slot is ready */
     uint16_t n_ready;
     uint16_t slots[AC_BOARD_SLOTS]; /* process index, AC_BOARD_NO_PROC if not ready */
     ac_board_facts_t facts;

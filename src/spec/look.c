@@ -187,9 +187,9 @@ static int read_explicit_port(ac_look_t *look)
         return 0;
     }
     look->launch->port = (uint32_t)port;
-    if (look->set->processes_per_application.v > 1) {
+    if (ac_processes_most(look->set) > 1) {
         ac_look_notice(look, "%s names one port for %d processes; only one of them can "
-                       "listen there", name, (int)look->set->processes_per_application.v);
+                       "listen there", name, (int)ac_processes_most(look->set));
     }
     return 1;
 }

@@ -278,3 +278,27 @@ ac_settings_t *ac_settings_get(ac_wire_reader_t *r, apr_pool_t *p)
 #undef LIST
     return r->status == APR_SUCCESS ? set : NULL;
 }
+
+static unsigned one_to_hundred(apr_int64_t n)
+{
+    return n < 1 ? 1 : n > 100 ? 100 : (unsigned)n;
+}
+
+unsigned ac_processes_most(const ac_settings_t *set)
+{
+    return one_to_hundred(set->processes_per_application.v & 0xff);
+}
+
+unsigned ac_processes_least(const ac_settings_t *set)
+{
+    unsigned most = ac_processes_most(set);
+    apr_int64_t least = set->processes_per_application.v >> 8;
+
+    return least > 0 && least < (apr_int64_t)most ? (unsigned)least : most;
+}
+
+unsigned ac_processes_share(const ac_settings_t *set)
+{
+    return set->max_concurrency.v > 0 ? (unsigned)set->max_concurrency.v
+                                      : AC_PROCESS_SHARE;
+}

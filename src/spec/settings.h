@@ -66,6 +66,7 @@ typedef enum ac_tristate_e { AC_OFF = 0, AC_ON = 1, AC_AUTO = 2 } ac_tristate_e;
 #define AC_LIMIT_INFINITY (-2)
 
 /* Units: _time is microseconds, _limit seconds, sizes are bytes.
+ * processes_per_application: see ac_processes_least().
  * max_workers: N > 0 workers, N < 0 means -N percent. 0 means off where a
  * setting can be off. umask and limits: -1 is "as inherited". */
 #define AC_SETTINGS(NUM, STR, LIST) \
@@ -81,6 +82,7 @@ typedef enum ac_tristate_e { AC_OFF = 0, AC_ON = 1, AC_AUTO = 2 } ac_tristate_e;
     NUM(listen, "AppCoreListen", AC_LISTEN_AUTO) \
     NUM(protocol, "AppCoreProtocol", AC_PROTOCOL_AUTO) \
     NUM(processes_per_application, "AppCoreProcessesPerApplication", 1) \
+    NUM(max_concurrency, "AppCoreMaxConcurrency", 0) \
     NUM(start_mode, "AppCoreStartMode", AC_START_ON_DEMAND) \
     NUM(startup_time_limit, "AppCoreStartupTimeLimit", 120) \
     NUM(shutdown_time_limit, "AppCoreShutdownTimeLimit", 10) \
@@ -126,6 +128,14 @@ typedef struct ac_settings_t {
 #undef AC_STR_MEMBER
 #undef AC_LIST_MEMBER
 } ac_settings_t;
+
+/* AppCoreProcessesPerApplication N is N itself, MIN-MAX is both in one number. */
+#define AC_PROCESSES_RANGE(min, max) ((apr_int64_t)(min) << 8 | (max))
+unsigned ac_processes_least(const ac_settings_t *set);
+unsigned ac_processes_most(const ac_settings_t *set);
+/* Requests at a time that are work enough for one process of a range. */
+#define AC_PROCESS_SHARE 10
+unsigned ac_processes_share(const ac_settings_t *set);
 
 /* All built-in defaults, empty lists. */
 ac_settings_t *ac_settings_create(apr_pool_t *p);

@@ -24,7 +24,8 @@ GOOD = {
                               "shutdownDelay 0"],
     "AppCoreListen": ["auto", "SOCKET", "tcp"],
     "AppCoreProtocol": ["auto", "HTTP/1.1", *["h2c"] * environment.speaks_http2()],
-    "AppCoreProcessesPerApplication": ["1", "100"],
+    "AppCoreProcessesPerApplication": ["1", "100", "2-8"],
+    "AppCoreMaxConcurrency": ["Off", "1", "10000"],
     "AppCoreStartMode": ["OnDemand", "alwaysrunning"],
     "AppCoreStartupTimeLimit": ["0", "3600"],
     "AppCoreShutdownTimeLimit": ["0", "600"],
@@ -76,7 +77,8 @@ BAD = [
     ("AppCoreProtocol h2", "not \"h2\""),
     ("AppCoreProcessesPerApplication 0", "must be a whole number from 1 to 100"),
     ("AppCoreProcessesPerApplication 101", "must be a whole number from 1 to 100"),
-    ("AppCoreProcessesPerApplication 2-8", "a range is not built yet; write one whole"),
+    ("AppCoreProcessesPerApplication 8-2", "or two of them as in 2-8"),
+    ("AppCoreMaxConcurrency 0", "must be a whole number from 1 to 10000, or Off"),
     ("AppCoreStartMode Now", "must be OnDemand or AlwaysRunning, not \"Now\""),
     ("AppCoreStartupTimeLimit 3601", "must be a whole number from 0 to 3600"),
     ("AppCoreStartupTimeLimit 30s", "must be a whole number from 0 to 3600"),
@@ -215,7 +217,7 @@ def test_no_folder_is_looked_at(env):
 
 def test_notices(env):
     said = env.configtest(MOUNT + "AppCoreProcessesPerApplication 3")
-    assert "app m runs 3 processes" in said and taken(said)
+    assert "app m runs up to 3 processes" in said and taken(said)
     said = env.configtest("<AppCoreApp lonely>\nAppCorePath /srv/l\n</AppCoreApp>")
     assert "<AppCoreApp lonely> is mounted nowhere" in said and taken(said)
 

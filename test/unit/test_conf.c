@@ -28,6 +28,7 @@ static const ac_value_word_t colours[] = {
 };
 static const ac_value_rule_t colour = { colours, 0, 0, 0 };
 static const ac_value_rule_t percent = { NULL, 0, 100, 0 };
+static const ac_value_rule_t hundred = { NULL, 1, 100, 0 };
 static const ac_value_rule_t waiting = { NULL, 1000, 3600 * APR_INT64_C(1000000), 0 };
 static const ac_value_rule_t volume = { NULL, 1, 1024 * 1024 * 1024, 1 };
 static const ac_value_rule_t workers = { NULL, 1, 65535, 0 };
@@ -61,6 +62,11 @@ static const good_t good[] = {
     { ac_value_share, &workers, "65535", 65535 },
     { ac_value_share, &workers, "1%", -1 },
     { ac_value_share, &workers, "100%", -100 },
+    { ac_value_range, &hundred, "1", 1 },
+    { ac_value_range, &hundred, "100", 100 },
+    { ac_value_range, &hundred, "2-8", AC_PROCESSES_RANGE(2, 8) },
+    { ac_value_range, &hundred, "1-100", AC_PROCESSES_RANGE(1, 100) },
+    { ac_value_range, &hundred, "7-7", 7 },
     { ac_value_umask, &percent, "0", 0 },
     { ac_value_umask, &percent, "0027", 027 },
     { ac_value_umask, &percent, "777", 0777 },
@@ -108,6 +114,15 @@ static const bad_t bad[] = {
     { ac_value_share, &workers, "65536", "a number from 1 to 65535" },
     { ac_value_share, &workers, "%", "a share" },
     { ac_value_share, &workers, "5%%", "a share" },
+    { ac_value_range, &hundred, "0", "a whole number from 1 to 100, or two of them" },
+    { ac_value_range, &hundred, "0-5", "or two of them as in 2-8" },
+    { ac_value_range, &hundred, "101", "two of them" },
+    { ac_value_range, &hundred, "5-101", "two of them" },
+    { ac_value_range, &hundred, "8-2", "two of them" },
+    { ac_value_range, &hundred, "2-", "two of them" },
+    { ac_value_range, &hundred, "-2", "two of them" },
+    { ac_value_range, &hundred, "2-8x", "two of them" },
+    { ac_value_range, &hundred, "", "two of them" },
     { ac_value_umask, &percent, "08", "an octal number from 0 to 0777 such as 0027" },
     { ac_value_umask, &percent, "1000", "an octal number" },
     { ac_value_umask, &percent, "00022", "an octal number" },

@@ -28,7 +28,8 @@ TCase *case_create(const char *name)
 
 int main(void)
 {
-    TCase *cases[] = { supervise_case(), failures_case(), reload_case(), parts_case(),
+    TCase *cases[] = { supervise_case(), failures_case(), crowd_case(),
+                       reload_case(), parts_case(),
                        loop_case(), live_case(), folder_case() };
     Suite *suite = suite_create("manager");
     SRunner *runner;

@@ -14,6 +14,7 @@ TCase *case_create(const char *name);
 
 TCase *supervise_case(void);
 TCase *failures_case(void);
+TCase *crowd_case(void);
 TCase *reload_case(void);
 TCase *parts_case(void);
 TCase *loop_case(void);

@@ -223,12 +223,15 @@ START_TEST(test_fewer_processes)
     bring_up(3);
     conf.processes = 1;
     configure(3, &conf);
-    ck_assert_int_eq(proc(2)->is.state, AC_PROC_DRAIN);
-    ck_assert_int_eq(proc(3)->is.state, AC_PROC_DRAIN);
+    /* Those beyond the new number help until the first is replaced. */
     ck_assert_int_eq(proc(1)->is.state, AC_PROC_READY);
+    ck_assert_int_eq(proc(2)->is.state, AC_PROC_READY);
+    ck_assert_int_eq(proc(3)->is.state, AC_PROC_READY);
     looked();
     bring_up(4);
     ck_assert_int_eq(proc(1)->is.state, AC_PROC_DRAIN);
+    ck_assert_int_eq(proc(2)->is.state, AC_PROC_DRAIN);
+    ck_assert_int_eq(proc(3)->is.state, AC_PROC_DRAIN);
 }
 END_TEST
 

@@ -10,6 +10,7 @@
 
 ac_sup_t *sup;
 apr_time_t now;
+unsigned load;
 
 static char words[8192];
 static unsigned reports;
@@ -53,7 +54,10 @@ static void take_actions(void)
     ac_sup_action_t act;
 
     while (ac_sup_next(sup, &act)) {
-        if (act.what != AC_ACT_PUBLISH && act.what != AC_ACT_NOTE
+        if (act.what == AC_ACT_MEASURE) {
+            ac_sup_load(act.app, load);
+        }
+        else if (act.what != AC_ACT_PUBLISH && act.what != AC_ACT_NOTE
             && act.what != AC_ACT_SAY && act.what != AC_ACT_QUIET
             && act.what != AC_ACT_UNLOOK) {
             write_down(&act);
@@ -69,6 +73,7 @@ void world_setup(void)
     ac_sup_tick(sup, now);
     words[0] = '\0';
     reports = 0;
+    load = 0;
 }
 
 void world_teardown(void)

@@ -14,6 +14,7 @@
 
 extern ac_sup_t *sup;
 extern apr_time_t now;
+extern unsigned load;           /* requests, for whoever measures */
 
 void world_setup(void);
 void world_teardown(void);
