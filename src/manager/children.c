@@ -51,6 +51,8 @@ static void child_ended(ac_manager_t *m, ac_watch_t *w)
 
     ac_rows_release(m->rows, child->row);
     child_drop(m, child);
+    /* Others may wait for what it held. */
+    ac_children_wake(m);
 }
 
 static ac_child_t *find_row(ac_manager_t *m, int row)
@@ -130,6 +132,27 @@ static void on_hello(ac_manager_t *m, const ac_wake_t *wake, uint32_t pid, int f
     }
 }
 
+/* A permit of AppCoreMaxConcurrency came free in one child while somebody waits in
+ * another: the child of the one who has waited longest hears of it. */
+static void wake_first(ac_manager_t *m, const ac_home_t *home)
+{
+    static const uint64_t one = 1;
+    ac_child_t *child;
+    int row;
+
+    if (!home->spec || home->spec->set->max_concurrency.v <= 0 || home->index < 0) {
+        return;
+    }
+    row = ac_rows_wait_first(m->rows, (unsigned)home->index);
+    child = row >= 0 ? find_row(m, row) : NULL;
+    if (child && child->eventfd >= 0 && write(child->eventfd, &one, sizeof(one)) > 0) {
+        return;
+    }
+    if (row >= 0) {
+        ac_children_wake(m);
+    }
+}
+
 static void on_wake(ac_manager_t *m, const ac_wake_t *wake, uint32_t pid, int fd)
 {
     ac_sup_app_t *app;
@@ -145,6 +168,7 @@ static void on_wake(ac_manager_t *m, const ac_wake_t *wake, uint32_t pid, int fd
             ac_eyes_asked(ac_home_of(app));
             ac_sup_wake(app);
             ac_doubt_app(ac_home_of(app));
+            wake_first(m, ac_home_of(app));
         }
     }
 }

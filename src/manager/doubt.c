@@ -14,8 +14,8 @@
 #include "manager/knock.h"
 #include "manager/port.h"
 
-/* However many requests complain, an app meets no more connections of ours. */
-#define KNOCK_EVERY apr_time_from_msec(250)
+/* However many requests wake it, an app meets no more connections of ours. */
+#define KNOCK_EVERY apr_time_from_sec(1)
 #define KNOCK_AGAIN apr_time_from_msec(200)
 #define REFUSALS 2
 

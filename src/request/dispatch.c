@@ -42,13 +42,30 @@ static int changed(const ac_waiter_t *waiter)
            || memcmp(&now, &waiter->seen, sizeof(now)) != 0;
 }
 
+/* Nobody in any child has waited longer: there may be a permit for it. */
+static int is_first(const ac_waiter_t *waiter)
+{
+    return waiter->since && waiter->index >= 0
+           && ac_rows_wait_is_first(ac_child()->rows, (unsigned)waiter->index,
+                                    waiter->since);
+}
+
+static void call(ac_waiter_t *waiter)
+{
+    atomic_store(&waiter->called, 1);
+    eventfd_write(waiter->fd, 1);
+}
+
 static void wake_waiters(void)
 {
     ac_waiter_t *waiter;
 
     pthread_mutex_lock(&dispatch.mutex);
     APR_RING_FOREACH(waiter, &dispatch.waiters, ac_waiter_t, link) {
-        if (changed(waiter)) {
+        if (is_first(waiter)) {
+            call(waiter);
+        }
+        else if (changed(waiter)) {
             eventfd_write(waiter->fd, 1);
         }
     }
@@ -160,6 +177,42 @@ void ac_dispatch_init(apr_pool_t *pchild, server_rec *s)
     apr_pool_cleanup_register(pchild, NULL, finish, apr_pool_cleanup_null);
 }
 
+static ac_waiter_t *first_of(int index)
+{
+    ac_waiter_t *waiter, *first = NULL;
+
+    APR_RING_FOREACH(waiter, &dispatch.waiters, ac_waiter_t, link) {
+        if (waiter->since && waiter->index == index
+            && (!first || (int32_t)(waiter->since - first->since) < 0)) {
+            first = waiter;
+        }
+    }
+    return first;
+}
+
+/* Tells the other children since when somebody of this one waits. */
+static void announce(int index)
+{
+    ac_waiter_t *first = index >= 0 ? first_of(index) : NULL;
+
+    if (index >= 0) {
+        ac_rows_wait_since(ac_child()->rows, ac_child()->row, (unsigned)index,
+                           first ? first->since : 0);
+    }
+}
+
+void ac_dispatch_call(int index)
+{
+    ac_waiter_t *first;
+
+    pthread_mutex_lock(&dispatch.mutex);
+    first = first_of(index);
+    if (first) {
+        call(first);
+    }
+    pthread_mutex_unlock(&dispatch.mutex);
+}
+
 void ac_dispatch_join(ac_waiter_t *waiter)
 {
     ac_dispatch_ensure();
@@ -170,9 +223,16 @@ void ac_dispatch_join(ac_waiter_t *waiter)
 
 void ac_dispatch_update(ac_waiter_t *waiter, int index, const ac_board_app_t *seen)
 {
+    int before;
+
     pthread_mutex_lock(&dispatch.mutex);
+    before = waiter->index;
     waiter->index = index;
     waiter->seen = *seen;
+    if (waiter->since && before != index) {
+        announce(before);
+        announce(index);
+    }
     pthread_mutex_unlock(&dispatch.mutex);
 }
 
@@ -180,5 +240,8 @@ void ac_dispatch_leave(ac_waiter_t *waiter)
 {
     pthread_mutex_lock(&dispatch.mutex);
     APR_RING_REMOVE(waiter, link);
+    if (waiter->since) {
+        announce(waiter->index);
+    }
     pthread_mutex_unlock(&dispatch.mutex);
 }

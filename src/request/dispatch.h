@@ -13,6 +13,8 @@
  * made when the child first needs it, sleeps for good while no connection idles,
  * and is joined before the child's pool goes. */
 
+#include <stdatomic.h>
+
 #include "httpd.h"
 #include "apr_ring.h"
 #include "shared/board.h"
@@ -23,6 +25,8 @@ struct ac_waiter_t {
     uint64_t app_id;
     int index;                  /* in the board, -1 if it was not there */
     ac_board_app_t seen;        /* what the waiter knows of the app */
+    uint32_t since;             /* ac_rows_moment(); 0: order does not matter */
+    _Atomic int called;         /* its turn may have come */
     int fd;                     /* its eventfd */
 };
 
@@ -36,5 +40,7 @@ void ac_dispatch_join(ac_waiter_t *waiter);
 /* What the waiter has seen meanwhile. */
 void ac_dispatch_update(ac_waiter_t *waiter, int index, const ac_board_app_t *seen);
 void ac_dispatch_leave(ac_waiter_t *waiter);
+/* Calls the one of this child that has waited longest for the app. */
+void ac_dispatch_call(int index);
 
 #endif

@@ -76,6 +76,15 @@ static int wait_for_app(ac_serve_t *s, apr_interval_time_t nap)
     return waited(s, ac_wait_begin(&s->wait, s->index, &s->app, nap));
 }
 
+/* The manager need not be told: others say when it is this request's turn. */
+static int wait_for_turn(ac_serve_t *s)
+{
+    if (!s->wait.ask_at) {
+        s->wait.ask_at = ac_clock_now() + AC_WAIT_TURN;
+    }
+    return wait_for_app(s, AC_WAIT_TURN);
+}
+
 static int pause_step(ac_serve_t *s)
 {
     return waited(s, ac_wait_check(&s->wait, s->task.got, s->task.got_client));
@@ -129,7 +138,7 @@ static int choose_process(ac_serve_t *s)
         if (proc == AC_BOARD_NO_PROC) {
             continue;
         }
-        load = n == 1 && !s->share ? 0 : ac_rows_proc_count(s->child->rows, proc);
+        load = n == 1 && !s->share && !s->limit ? 0 : ac_rows_proc_count(s->child->rows, proc);
         if (proc == s->failed_proc) {
             load = UINT32_MAX - 1;
         }
@@ -139,6 +148,7 @@ static int choose_process(ac_serve_t *s)
         }
     }
     s->proc_index = best;
+    s->load = least;
     if (s->share && least >= s->share) {
         ac_child_crowded(s->mount);
     }
@@ -152,14 +162,29 @@ static void count_out(ac_serve_t *s)
     if (s->counted) {
         s->counted = 0;
         ac_rows_proc_put(s->child->rows, s->child->row, s->proc_index);
+        if (s->limit) {
+            ac_wait_call_next(s->mount, s->index);
+        }
     }
+}
+
+static int count(ac_serve_t *s)
+{
+    if (s->limit) {
+        return ac_rows_proc_take_below(s->child->rows, s->child->row, s->proc_index,
+                                       s->limit);
+    }
+    ac_rows_proc_take(s->child->rows, s->child->row, s->proc_index);
+    return 1;
 }
 
 /* The manager ends a process that drains as soon as nobody is counted on it, so who
  * counts looks once more: either that one sees us, or we see that it drains. */
 static int count_in(ac_serve_t *s)
 {
-    ac_rows_proc_take(s->child->rows, s->child->row, s->proc_index);
+    if (!count(s)) {
+        return 0;
+    }
     s->counted = 1;
     if (ac_board_proc_current(s->child->board, s->proc_index, s->proc.generation)) {
         return 1;
@@ -203,12 +228,14 @@ static apr_status_t connect_to(ac_serve_t *s)
                            &s->proc);
 }
 
-/* The process is free for others as soon as its part is over. */
+/* The process is free for others as soon as its part is over. One that gets a single
+ * request at a time may well serve a single connection at a time. */
 static void app_done(ac_exchange_t *x)
 {
     ac_serve_t *s = x->baton;
     ac_appconn_t *conn = ac_exchange_take_conn(x);
-    ac_pool_t *pool = conn ? ac_child_pool(s->mount, s->proc.slot) : NULL;
+    ac_pool_t *pool = conn && s->limit != 1 ? ac_child_pool(s->mount, s->proc.slot)
+                                            : NULL;
 
     if (pool && ac_board_proc_current(s->child->board, conn->proc, conn->generation)) {
         ac_pool_put(pool, &conn, ac_clock_now());
@@ -297,12 +324,37 @@ static void create_exchange(ac_serve_t *s)
     s->x = x;
 }
 
+static int has_room(const ac_serve_t *s)
+{
+    unsigned i;
+
+    for (i = 0; i < s->app.n_slots && i < AC_BOARD_SLOTS; i++) {
+        if (s->app.slots[i] != AC_BOARD_NO_PROC
+            && ac_rows_proc_count(s->child->rows, s->app.slots[i]) < s->limit) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Whoever was called and leaves the queue calls the next one, for as long as there
+ * are permits. */
+static void leave_queue(ac_serve_t *s)
+{
+    int waited = s->wait.joined;
+
+    ac_wait_end(&s->wait);
+    if (waited && s->limit && has_room(s)) {
+        ac_wait_call_next(s->mount, s->index);
+    }
+}
+
 static int begin_exchange(ac_serve_t *s)
 {
     ac_client_head_t head = { 0 };
     int rv;
 
-    ac_wait_end(&s->wait);
+    leave_queue(s);
     if (!s->x) {
         create_exchange(s);
     }
@@ -329,6 +381,9 @@ static int obtain_step(ac_serve_t *s)
     if (rv != OK) {
         return rv;
     }
+    if (s->limit && !ac_wait_is_turn(&s->wait, s->index)) {
+        return wait_for_turn(s);
+    }
     if (choose_process(s) && count_in(s)) {
         status = connect_to(s);
         if (status == APR_SUCCESS) {
@@ -339,6 +394,9 @@ static int obtain_step(ac_serve_t *s)
         ap_log_rerror(APLOG_MARK, APLOG_DEBUG, status, s->task.r, "app %s: no "
                       "connection to process %u yet", s->mount->spec->name,
                       s->proc.pid);
+    }
+    if (s->limit && s->load >= s->limit && s->load < UINT32_MAX - 1) {
+        return wait_for_turn(s);
     }
     return wait_for_app(s, APR_STATUS_IS_EAGAIN(status) ? NAP_BUSY : NAP_GONE);
 }
@@ -487,7 +545,7 @@ static int end(ac_task_t *task, int rv)
         ac_appconn_close(&s->conn);
     }
     count_out(s);
-    ac_wait_end(&s->wait);
+    leave_queue(s);
     ac_workers_leave(&s->permit);
     return rv == AC_ANSWERED ? OK : rv;
 }
@@ -509,6 +567,7 @@ ac_serve_t *ac_serve_create(request_rec *r, const ac_mount_t *mount)
     s->task.end = end;
     s->mount = mount;
     s->share = share_of(mount->spec->set);
+    s->limit = (unsigned)mount->spec->set->max_concurrency.v;
     s->child = ac_child();
     s->failed_proc = AC_BOARD_NO_PROC;
     if (ac_conf_async(r, mount)) {

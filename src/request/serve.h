@@ -35,10 +35,12 @@ typedef struct ac_serve_t {
     ac_permit_t permit;
     ac_wait_t wait;
     ac_serve_phase_e phase;
+    unsigned limit;             /* AppCoreMaxConcurrency, 0: none */
     unsigned share;             /* requests for one process of a range; 0: no range */
     int index;                  /* of the app on the board */
     ac_board_app_t app;
     unsigned proc_index;
+    uint32_t load;              /* of that process, when it was chosen */
     ac_board_proc_t proc;
     int counted;                /* in flight on proc_index */
     unsigned failed_proc;       /* could not be connected to last time */

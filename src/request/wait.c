@@ -61,6 +61,11 @@ static void join(ac_wait_t *w)
     w->joined = 1;
     w->deadline = ac_clock_now() + w->left;
     w->waiter.index = -1;
+    if (w->mount->spec->set->max_concurrency.v > 0 && !w->waiter.since) {
+        w->waiter.since = ac_rows_moment(ac_clock_now());
+    }
+    /* What came free before it was in the queue was not told to it. */
+    atomic_store(&w->waiter.called, w->waiter.since != 0);
     w->waiter.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     ac_dispatch_join(&w->waiter);
 }
@@ -119,7 +124,7 @@ static ac_wait_e look(ac_wait_t *w)
 {
     apr_time_t now = ac_clock_now();
 
-    if (news(w)) {
+    if (atomic_exchange(&w->waiter.called, 0) || news(w)) {
         return AC_WAIT_AGAIN;
     }
     if (abandoned(w)) {
@@ -129,6 +134,7 @@ static ac_wait_e look(ac_wait_t *w)
         return AC_WAIT_TIME;
     }
     if (w->nap_end && now >= w->nap_end) {
+        w->overdue = 1;
         return AC_WAIT_AGAIN;
     }
     ask(w, now);
@@ -162,6 +168,36 @@ ac_wait_e ac_wait_check(ac_wait_t *w, short got, short got_client)
         eventfd_read(w->waiter.fd, &n);
     }
     return client_gone(w, got_client) ? AC_WAIT_CLIENT_GONE : look(w);
+}
+
+int ac_wait_is_turn(ac_wait_t *w, int index)
+{
+    const ac_child_t *child = ac_child();
+    int overdue = w->overdue;
+
+    w->overdue = 0;
+    if (!w->joined) {
+        return ac_rows_wait_count(child->rows, (unsigned)index) == 0;
+    }
+    return overdue
+           || ac_rows_wait_is_first(child->rows, (unsigned)index, w->waiter.since);
+}
+
+void ac_wait_call_next(const ac_mount_t *mount, int index)
+{
+    const ac_child_t *child = ac_child();
+    int row;
+
+    if (index < 0 || ac_rows_wait_count(child->rows, (unsigned)index) == 0) {
+        return;
+    }
+    row = ac_rows_wait_first(child->rows, (unsigned)index);
+    if (row >= 0 && row == child->row) {
+        ac_dispatch_call(index);
+    }
+    else if (row >= 0) {
+        ac_child_wake(mount->spec->id);
+    }
 }
 
 void ac_wait_end(ac_wait_t *w)

@@ -11,10 +11,16 @@
  * the dispatcher when the app's entry on the board changes, and a time; whoever
  * drives the request polls both, and the client. Nothing depends on a single
  * wake-up: every second a waiter looks for itself and asks again, which also
- * bridges a change of managers. */
+ * bridges a change of managers.
+ *
+ * With AppCoreMaxConcurrency there is an order: the one who has waited longest over
+ * all children is called when a permit comes free, by the child that gave it back
+ * or, from another child, by way of the manager. */
 
 #include "request/dispatch.h"
 #include "conf/conf.h"
+
+#define AC_WAIT_TURN apr_time_from_sec(1)
 
 typedef enum ac_wait_e {
     AC_WAIT_PENDING = 0,        /* until waiter.fd is readable, or w->until */
@@ -38,6 +44,7 @@ typedef struct ac_wait_t {
     apr_time_t until;           /* when to look again */
     apr_time_t ask_at;          /* when to tell the manager next */
     int asked;
+    int overdue;                /* nobody called it for long: its turn is now */
     uint32_t failures;          /* of the app, when the request came */
     int failures_known;
 } ac_wait_t;
@@ -54,6 +61,12 @@ ac_wait_e ac_wait_begin(ac_wait_t *w, int index, const ac_board_app_t *seen,
 /* Something happened to the eventfd or to the client (poll()'s events), or it is
  * time: how does it stand? */
 ac_wait_e ac_wait_check(ac_wait_t *w, short got, short got_client);
+/* AppCoreMaxConcurrency: may this request have a permit, if there is one, before
+ * all others that wait? Who may not, or gets none, waits for at most
+ * AC_WAIT_TURN at a time. */
+int ac_wait_is_turn(ac_wait_t *w, int index);
+/* A permit is free: calls whoever has waited longest for one. */
+void ac_wait_call_next(const ac_mount_t *mount, int index);
 /* Gives the place back; harmless when there is none. The time waited counts for
  * the request as a whole, however often it has to wait. */
 void ac_wait_end(ac_wait_t *w);

@@ -31,10 +31,12 @@ typedef struct owner_t {
 } owner_t;
 
 struct ac_rows_t {
+    _Alignas(LINE) _Atomic uint32_t used;   /* rows from here on never had a child */
     owner_t owners[AC_ROWS];
     proc_total_t procs[AC_BOARD_PROCS];
     app_total_t apps[AC_BOARD_APPS];
     _Alignas(4096) _Atomic uint32_t shares[AC_ROWS][SHARES];
+    _Atomic uint32_t since[AC_BOARD_APPS][AC_ROWS];     /* a page for each app */
 };
 
 _Static_assert(SHARES % SHARES_PER_PAGE == 0, "rows are whole pages");
@@ -88,6 +90,14 @@ static void share_subtract(ac_rows_t *rows, int row, unsigned share)
     }
 }
 
+static void use_up_to(ac_rows_t *rows, uint32_t n)
+{
+    uint32_t used = atomic_load(&rows->used);
+
+    while (used < n && !atomic_compare_exchange_weak(&rows->used, &used, n)) {
+    }
+}
+
 int ac_rows_claim(ac_rows_t *rows, uint32_t pid)
 {
     int row;
@@ -96,6 +106,7 @@ int ac_rows_claim(ac_rows_t *rows, uint32_t pid)
         uint32_t none = 0;
 
         if (atomic_compare_exchange_strong(&rows->owners[row].pid, &none, pid)) {
+            use_up_to(rows, (uint32_t)row + 1);
             return row;
         }
     }
@@ -118,6 +129,9 @@ static void page_release(ac_rows_t *rows, int row, unsigned first)
 
         if (n) {
             atomic_store(&shares[share], 0);
+            if (share >= AC_BOARD_PROCS) {
+                atomic_store(&rows->since[share - AC_BOARD_PROCS][row], 0);
+            }
             subtract(total_of(rows, share), n);
         }
     }
@@ -166,21 +180,40 @@ uint32_t ac_rows_proc_count(const ac_rows_t *rows, unsigned proc)
     return proc < AC_BOARD_PROCS ? atomic_load(&rows->procs[proc].in_flight) : 0;
 }
 
+/* 1 if that was below the limit. */
+static int add_below(_Atomic uint32_t *count, uint32_t limit)
+{
+    uint32_t n = atomic_load(count);
+
+    while (n < limit) {
+        if (atomic_compare_exchange_weak(count, &n, n + 1)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+int ac_rows_proc_take_below(ac_rows_t *rows, int row, unsigned proc, uint32_t limit)
+{
+    if (proc >= AC_BOARD_PROCS) {
+        return 0;
+    }
+    share_add(rows, row, proc);
+    if (add_below(&rows->procs[proc].in_flight, limit)) {
+        return 1;
+    }
+    share_subtract(rows, row, proc);
+    return 0;
+}
+
 int ac_rows_wait_take(ac_rows_t *rows, int row, unsigned app, uint32_t limit)
 {
-    _Atomic uint32_t *waiting;
-    uint32_t n;
-
     if (app >= AC_BOARD_APPS) {
         return 0;
     }
     share_add(rows, row, AC_BOARD_PROCS + app);
-    waiting = &rows->apps[app].waiting;
-    n = atomic_load(waiting);
-    while (n < limit) {
-        if (atomic_compare_exchange_weak(waiting, &n, n + 1)) {
-            return 1;
-        }
+    if (add_below(&rows->apps[app].waiting, limit)) {
+        return 1;
     }
     share_subtract(rows, row, AC_BOARD_PROCS + app);
     return 0;
@@ -197,6 +230,50 @@ void ac_rows_wait_put(ac_rows_t *rows, int row, unsigned app)
 uint32_t ac_rows_wait_count(const ac_rows_t *rows, unsigned app)
 {
     return app < AC_BOARD_APPS ? atomic_load(&rows->apps[app].waiting) : 0;
+}
+
+/* A quarter of a millisecond each; they go round after twelve days. */
+uint32_t ac_rows_moment(apr_time_t now)
+{
+    uint32_t moment = (uint32_t)(now / 256);
+
+    return moment ? moment : 1;
+}
+
+static int is_before(uint32_t a, uint32_t b)
+{
+    return (int32_t)(a - b) < 0;
+}
+
+void ac_rows_wait_since(ac_rows_t *rows, int row, unsigned app, uint32_t moment)
+{
+    if (row >= 0 && row < AC_ROWS && app < AC_BOARD_APPS) {
+        atomic_store(&rows->since[app][row], moment);
+    }
+}
+
+int ac_rows_wait_first(const ac_rows_t *rows, unsigned app)
+{
+    uint32_t used = atomic_load(&rows->used);
+    uint32_t i, first = 0;
+    int row = -1;
+
+    for (i = 0; i < used && i < AC_ROWS && app < AC_BOARD_APPS; ++i) {
+        uint32_t moment = atomic_load(&rows->since[app][i]);
+
+        if (moment && (row < 0 || is_before(moment, first))) {
+            first = moment;
+            row = (int)i;
+        }
+    }
+    return row;
+}
+
+int ac_rows_wait_is_first(const ac_rows_t *rows, unsigned app, uint32_t moment)
+{
+    int row = ac_rows_wait_first(rows, app);
+
+    return row < 0 || !is_before(atomic_load(&rows->since[app][row]), moment);
 }
 
 void ac_rows_app_served(ac_rows_t *rows, unsigned app)

@@ -41,11 +41,23 @@ uint32_t ac_rows_pid(const ac_rows_t *rows, int row);
 void ac_rows_proc_take(ac_rows_t *rows, int row, unsigned proc);
 void ac_rows_proc_put(ac_rows_t *rows, int row, unsigned proc);
 uint32_t ac_rows_proc_count(const ac_rows_t *rows, unsigned proc);
+/* The same as a take where it leaves no more than limit in flight, else 0. */
+int ac_rows_proc_take_below(ac_rows_t *rows, int row, unsigned proc, uint32_t limit);
 
 /* Requests that wait for an app. take fails (0) when limit would be passed. */
 int ac_rows_wait_take(ac_rows_t *rows, int row, unsigned app, uint32_t limit);
 void ac_rows_wait_put(ac_rows_t *rows, int row, unsigned app);
 uint32_t ac_rows_wait_count(const ac_rows_t *rows, unsigned app);
+
+/* The order of those who wait for an app, where that matters: every child tells
+ * since when the first of its own does, a number of ac_rows_moment(); 0: none does.
+ * Only while a wait_take of that child holds. */
+uint32_t ac_rows_moment(apr_time_t now);
+void ac_rows_wait_since(ac_rows_t *rows, int row, unsigned app, uint32_t moment);
+/* The row of the child whose first has waited longest; -1: nobody waits. */
+int ac_rows_wait_first(const ac_rows_t *rows, unsigned app);
+/* 1 iff nobody has waited longer than since that moment. */
+int ac_rows_wait_is_first(const ac_rows_t *rows, unsigned app, uint32_t moment);
 
 /* Requests that an app got since the board was made; for status and idle. */
 void ac_rows_app_served(ac_rows_t *rows, unsigned app);

@@ -57,6 +57,61 @@ START_TEST(totals_count_over_all_rows)
 }
 END_TEST
 
+START_TEST(permits_have_an_end)
+{
+    int fd, a, b;
+    ac_rows_t *rows = new_rows(&fd);
+
+    a = ac_rows_claim(rows, 1);
+    b = ac_rows_claim(rows, 2);
+    ck_assert_int_eq(ac_rows_proc_take_below(rows, a, 3, 2), 1);
+    ck_assert_int_eq(ac_rows_proc_take_below(rows, b, 3, 2), 1);
+    ck_assert_int_eq(ac_rows_proc_take_below(rows, a, 3, 2), 0);
+    ck_assert_uint_eq(ac_rows_proc_count(rows, 3), 2);
+    ac_rows_proc_put(rows, b, 3);
+    ck_assert_int_eq(ac_rows_proc_take_below(rows, a, 3, 2), 1);
+    /* A killed child's permits come back, what it was refused does not count. */
+    ck_assert_int_eq(ac_rows_proc_take_below(rows, a, 3, 2), 0);
+    ac_rows_release(rows, a);
+    ck_assert_uint_eq(ac_rows_proc_count(rows, 3), 0);
+    ck_assert_int_eq(ac_rows_proc_take_below(rows, b, AC_BOARD_PROCS, 9), 0);
+    close(fd);
+}
+END_TEST
+
+START_TEST(the_longest_wait_is_first)
+{
+    uint32_t late = ac_rows_moment(0xffffffffll * 256), early = late - 1000;
+    uint32_t next = late + 7;   /* the number went round */
+    int fd, a, b;
+    ac_rows_t *rows = new_rows(&fd);
+
+    a = ac_rows_claim(rows, 1);
+    b = ac_rows_claim(rows, 2);
+    ck_assert_int_eq(ac_rows_wait_first(rows, 5), -1);
+    ck_assert_int_eq(ac_rows_wait_is_first(rows, 5, late), 1);
+    ck_assert_int_eq(ac_rows_wait_take(rows, a, 5, 10), 1);
+    ck_assert_int_eq(ac_rows_wait_take(rows, b, 5, 10), 1);
+    ac_rows_wait_since(rows, a, 5, next);
+    ck_assert_int_eq(ac_rows_wait_first(rows, 5), a);
+    ac_rows_wait_since(rows, b, 5, early);
+    ck_assert_int_eq(ac_rows_wait_first(rows, 5), b);
+    ck_assert_int_eq(ac_rows_wait_is_first(rows, 5, early), 1);
+    ck_assert_int_eq(ac_rows_wait_is_first(rows, 5, late), 0);
+    ck_assert_int_eq(ac_rows_wait_is_first(rows, 5, next), 0);
+    ck_assert_int_eq(ac_rows_wait_is_first(rows, 6, next), 1);
+    /* Nobody waits behind a dead child. */
+    ac_rows_release(rows, b);
+    ck_assert_int_eq(ac_rows_wait_first(rows, 5), a);
+    ck_assert_int_eq(ac_rows_wait_is_first(rows, 5, next), 1);
+    ac_rows_wait_since(rows, a, 5, 0);
+    ck_assert_int_eq(ac_rows_wait_first(rows, 5), -1);
+    ck_assert_int_eq(ac_rows_wait_first(rows, AC_BOARD_APPS), -1);
+    ck_assert_uint_ne(ac_rows_moment(0), 0);
+    close(fd);
+}
+END_TEST
+
 START_TEST(the_queue_has_an_end)
 {
     int fd, row;
@@ -205,6 +260,8 @@ TCase *rows_case(void)
     tcase_add_test(tc, the_queue_has_an_end);
     tcase_add_test(tc, nothing_falls_below_zero_or_out_of_the_table);
     tcase_add_test(tc, children_count_together);
+    tcase_add_test(tc, permits_have_an_end);
+    tcase_add_test(tc, the_longest_wait_is_first);
     tcase_add_test(tc, the_share_of_a_killed_child_comes_back);
     tcase_add_test(tc, a_release_allocates_nothing);
     return tc;

@@ -249,6 +249,21 @@ def quit_after(conn, request):
     note("left", conn=conn.number)
 
 
+class Busy:
+    lock, now = threading.Lock(), 0
+
+
+def busy(conn, request):
+    """Works for a while; the answer tells how many do so at a time."""
+    with Busy.lock:
+        Busy.now += 1
+        seen = Busy.now
+    time.sleep(int(request.get("ms")) / 1000)
+    with Busy.lock:
+        Busy.now -= 1
+    conn.respond(f"{os.getpid()} {seen}".encode())
+
+
 def retire(conn, request):
     """Takes no connection any more, but lives on."""
     # A mere close() would leave the thread that accepts with it.
@@ -280,7 +295,7 @@ def websocket(conn, request):
 
 
 ROUTES = {f.__name__: f for f in (answer, pid, digest, big, echo, hold, swallow, endless,
-                                  die, quit_after, retire, websocket)}
+                                  die, quit_after, busy, retire, websocket)}
 
 
 def idle_too_long(conn):
