@@ -141,8 +141,8 @@ static void say_app(ac_home_t *home, const ac_sup_action_t *act)
     }
     else if (act->say == AC_SAY_GROW || act->say == AC_SAY_SHRINK) {
         ac_talk_line(home->m, home, AC_LEVEL_NOTICE, "%s: %u process%s from now on",
-                     act->say == AC_SAY_GROW ? "has more to do than its processes can take"
-                                             : "has little to do", home->app->target,
+                     act->say == AC_SAY_SHRINK ? "has little to do"
+                     : "has more to do than its processes can take", home->app->target,
                      home->app->target == 1 ? "" : "es");
     }
     else if (act->say == AC_SAY_BREAKER_CLOSED) {

@@ -126,6 +126,7 @@ static int choose_process(ac_serve_t *s)
     unsigned n = s->app.n_slots < AC_BOARD_SLOTS ? s->app.n_slots : AC_BOARD_SLOTS;
     unsigned first = 0, i, best = AC_BOARD_NO_PROC;
     uint32_t least = UINT32_MAX;
+    int matters = n > 1 || s->share || s->limit;
 
     if (n > 1) {
         first = atomic_fetch_add_explicit(&s->child->apps[s->mount->index].turn, 1,
@@ -138,7 +139,7 @@ static int choose_process(ac_serve_t *s)
         if (proc == AC_BOARD_NO_PROC) {
             continue;
         }
-        load = n == 1 && !s->share && !s->limit ? 0 : ac_rows_proc_count(s->child->rows, proc);
+        load = matters ? ac_rows_proc_count(s->child->rows, proc) : 0;
         if (proc == s->failed_proc) {
             load = UINT32_MAX - 1;
         }
