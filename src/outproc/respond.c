@@ -179,15 +179,42 @@ void ac_respond_undo(ac_exchange_t *x)
     apr_brigade_cleanup(x->bb);
 }
 
+/* httpd counts the length of a response that comes in one piece, and some clients
+ * take a length for the end: they would not wait for the trailers behind it. */
+static int hides_trailers(const ac_exchange_t *x)
+{
+    return !x->committed && x->r->connection->master
+           && !apr_is_empty_table(x->r->trailers_out)
+           && !apr_table_get(x->r->headers_out, "Content-Length")
+           && APR_BUCKET_IS_EOS(APR_BRIGADE_LAST(x->bb));
+}
+
+static apr_status_t pass_all(ac_exchange_t *x)
+{
+    apr_bucket *end = NULL;
+    apr_status_t rv;
+
+    if (hides_trailers(x)) {
+        end = APR_BRIGADE_LAST(x->bb);
+        APR_BUCKET_REMOVE(end);
+    }
+    x->committed = 1;
+    rv = ap_pass_brigade(x->r->output_filters, x->bb);
+    apr_brigade_cleanup(x->bb);
+    if (end) {
+        APR_BRIGADE_INSERT_TAIL(x->bb, end);
+        rv = rv == APR_SUCCESS ? ap_pass_brigade(x->r->output_filters, x->bb) : rv;
+        apr_brigade_cleanup(x->bb);
+    }
+    return rv;
+}
+
 /* A filter that refuses a response has often answered in its place, so the
  * connection is not to be torn down then. */
 ac_outcome_e ac_respond_pass(ac_exchange_t *x)
 {
-    apr_status_t rv;
+    apr_status_t rv = pass_all(x);
 
-    x->committed = 1;
-    rv = ap_pass_brigade(x->r->output_filters, x->bb);
-    apr_brigade_cleanup(x->bb);
     if (x->r->connection->aborted || APR_STATUS_IS_ECONNABORTED(rv)
         || APR_STATUS_IS_ECONNRESET(rv) || APR_STATUS_IS_EPIPE(rv)
         || APR_STATUS_IS_TIMEUP(rv)) {
