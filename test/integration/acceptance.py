@@ -64,8 +64,13 @@ def web_config(mode="", variables=None, settings=None, more="", **attributes):
         settings=pairs("handlerSetting", settings), more=more)
 
 
+# What the app itself logs, which the module passes on with its level.
+OWN_LINE = r"\] app \w[\w-]*: (Microsoft|System)\.[\w.]+\[\d+\] "
+
+
 class Site:
     def __init__(self, env, model):
+        env.always_allowed.append(OWN_LINE)
         self.env, self.model, self.text = env, model, ""
         self.apps = {}
 

@@ -240,6 +240,7 @@ def curl(httpd, path, *options):
     return client.Response(int(status), "", [], body.encode())
 
 
+@pytest.mark.ancm("AU3")
 def test_user_of_the_request(httpd):
     user = who(httpd, "/app/basic/who", login("alice"))
     assert user == {"known": True, "name": "alice", "type": "Basic",
@@ -307,6 +308,7 @@ def test_rules_about_users_hold_for_who_logs_in(httpd):
     assert not who(httpd, "/app/barred/who")["known"]
 
 
+@pytest.mark.ancm("AU2")
 def test_authorize_and_challenge(httpd):
     answer = httpd.get("/app/basic/restricted")
     assert answer.status == 401
@@ -375,6 +377,7 @@ def test_digest(httpd):
 
 
 @KERBEROS
+@pytest.mark.ancm("AU1")
 def test_kerberos(httpd):
     answer = httpd.get("/app/gss/restricted")
     assert answer.status == 401
@@ -409,6 +412,7 @@ def test_session_where_not_required(httpd, tmp_path):
 
 
 @NTLM
+@pytest.mark.ancm("AU2")
 def test_exchange_of_several_legs(httpd, monkeypatch):
     """Negotiate with NTLM takes three messages on one connection."""
     monkeypatch.setitem(httpd.realm.environment, "KRB5CCNAME", "FILE:/nonexistent")

@@ -158,7 +158,6 @@ def test_the_apps_own_server_field(site):
 
 @ids("ST49")
 def test_connection_field_of_the_app_ends_here(site):
-    """handlerSetting forwardResponseConnectionHeader is off unless it is asked for."""
     with client.Raw(site.env.port) as raw:
         for _ in range(2):
             raw.send("GET /site/ConnectionClose HTTP/1.1\r\nHost: x\r\n\r\n")

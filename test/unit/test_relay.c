@@ -384,6 +384,7 @@ START_TEST(discarded_lines_count_as_dropped)
 }
 END_TEST
 
+/* docs/ancm-parity.md: ANCM("NT3"). */
 START_TEST(capture_keeps_the_first_characters)
 {
     static char text[20000];

@@ -69,6 +69,7 @@ START_TEST(published_file_is_understood)
 }
 END_TEST
 
+/* docs/ancm-parity.md: ANCM("NT4"). */
 START_TEST(every_attribute_is_taken)
 {
     const ac_webconfig_t *web = parse_app(
@@ -208,6 +209,7 @@ START_TEST(authoring_errors_are_refused)
 }
 END_TEST
 
+/* docs/ancm-parity.md: ANCM("NT2"). */
 START_TEST(handler_settings_are_taken)
 {
     const ac_webconfig_t *web = parse_app("", HANDLERS(

@@ -71,6 +71,9 @@ internal static class Modes
             case "IncreaseShutdownLimit":
                 services.Configure<HostOptions>(
                     o => o.ShutdownTimeout = TimeSpan.FromSeconds(120));
+                // Its tests send bodies slower than Kestrel likes.
+                services.Configure<KestrelServerOptions>(
+                    o => o.Limits.MinRequestBodyDataRate = null);
                 break;
             case "DecreaseRequestLimit":
                 services.Configure<KestrelServerOptions>(
