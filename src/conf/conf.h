@@ -59,6 +59,9 @@ int ac_conf_async(request_rec *r, const ac_mount_t *mount);
 /* AppCoreAsyncLimit of the main server; 0: not set. */
 unsigned ac_conf_async_limit(void);
 
+/* AppCoreKeepAliveHold of the main server, for every connection; 0: not set. */
+apr_interval_time_t ac_conf_keep_alive_hold(void);
+
 /* The value of a directive of another module, of which that module cannot be asked:
  * the first one in the configuration, NULL if there is none. */
 const char *ac_conf_foreign(const char *directive);

@@ -96,6 +96,7 @@ static const number_t
     forward_cert = WORDS(forward_client_certificate, switch_words),
     websockets = WORDS(websockets, switch_words),
     async = WORDS(async, switch_words),
+    keep_alive_hold = RANGE(keep_alive_hold, time, MSEC, 1000 * MSEC, 1),
     async_limit = RANGE(async_limit, number, 1, 1000000, 0),
     umask_bits = { MEMBER(umask), ac_value_umask, { NULL, 0, 0777, 0 } };
 
@@ -570,6 +571,8 @@ const command_rec ac_conf_commands[] = {
     NUMBER("AppCoreMaxWorkers", max_workers, "workers of a child, N or N%"),
     AP_INIT_TAKE1("AppCoreAsync", set_async, (void *)&async, RSRC_CONF | ACCESS_CONF,
                   "On or Off: requests that wait give their worker back"),
+    NUMBER("AppCoreKeepAliveHold", keep_alive_hold,
+           "how long a worker waits for a connection's next request, or Off"),
     NUMBER("AppCoreAsyncLimit", async_limit, "requests of a child that wait so"),
     NUMBER("AppCoreRequestBuffering", request_buffering, "a size, or Off"),
     AP_INIT_ITERATE("AppCoreTrustedProxy", add_trusted_proxy, NULL, RSRC_CONF,

@@ -94,6 +94,11 @@ unsigned ac_conf_async_limit(void)
     return (unsigned)ac_config_of(ap_server_conf)->own->async_limit.v;
 }
 
+apr_interval_time_t ac_conf_keep_alive_hold(void)
+{
+    return ac_config_of(ap_server_conf)->own->keep_alive_hold.v;
+}
+
 int ac_conf_async(request_rec *r, const ac_mount_t *mount)
 {
     const ac_config_dir_t *conf = ap_get_module_config(r->per_dir_config,

@@ -21,6 +21,7 @@
 #include "apr_portable.h"
 #include "base/clock.h"
 #include "conn/block.h"
+#include "conn/hold.h"
 #include "conn/poke.h"
 
 APLOG_USE_MODULE(appcore);
@@ -37,6 +38,7 @@ typedef struct park_t {
     ac_poke_t poke;             /* first: limit of the parked request */
     conn_rec *c;
     ac_task_t *task;            /* under way on this connection, or NULL */
+    apr_interval_time_t hold;   /* of the request under way, or the last one */
     int client_fd;
     uint32_t client_events;     /* as they are in the epoll */
     int app_fd;
@@ -53,6 +55,7 @@ static struct {
     ac_park_account_t all;
     _Atomic unsigned running;   /* workers inside of tasks */
     unsigned threads;
+    apr_interval_time_t hold;   /* of every connection */
     int always;                 /* no budget: everything that waits is parked */
     server_rec *server;
 } park;
@@ -70,6 +73,15 @@ void ac_park_block(conn_rec *c)
 
     if (pk && pk->task) {
         pk->task->async = 0;
+    }
+}
+
+void ac_park_hold(conn_rec *c, apr_interval_time_t time)
+{
+    park_t *pk = c->master ? NULL : park_of(c);
+
+    if (pk && time > pk->hold) {
+        pk->hold = time;
     }
 }
 
@@ -424,6 +436,18 @@ static int go_on(park_t *pk)
     return OK;
 }
 
+static int run_hooks(park_t *pk)
+{
+    conn_rec *c = pk->c;
+    int rv;
+
+    pk->hold = park.hold;
+    pk->nested = 1;
+    rv = ap_run_process_connection(c);
+    pk->nested = 0;
+    return pk->task && c->cs->state == CONN_STATE_SUSPENDED ? leave_to_mpm(pk) : rv;
+}
+
 /* Around all other hooks, so that a request that was parked inside them leaves the
  * connection in a state of which they need not know. */
 static int process_connection(conn_rec *c)
@@ -434,13 +458,12 @@ static int process_connection(conn_rec *c)
     if (!pk || pk->nested) {
         return DECLINED;
     }
-    if (pk->task) {
-        return go_on(pk);
-    }
-    pk->nested = 1;
-    rv = ap_run_process_connection(c);
-    pk->nested = 0;
-    return pk->task && c->cs->state == CONN_STATE_SUSPENDED ? leave_to_mpm(pk) : rv;
+    ac_hold_enter();
+    do {
+        rv = pk->task ? go_on(pk) : run_hooks(pk);
+    } while (rv == OK && !pk->task && ac_hold_next(c, pk->hold));
+    ac_hold_leave();
+    return rv;
 }
 
 /* Last of all hooks: the others see the client's descriptor. */
@@ -522,7 +545,7 @@ static int pre_connection(conn_rec *c, void *csd)
     park_t *pk;
 
     (void)csd;
-    if (c->master || !is_trusted()) {
+    if (c->master || park.threads == 0) {
         return OK;
     }
     pk = apr_pcalloc(c->pool, sizeof(*pk));
@@ -538,6 +561,7 @@ void ac_park_register_hooks(apr_pool_t *p)
     (void)p;
     no_flush = ap_register_output_filter("APPCORE_NO_FLUSH", without_flush, NULL,
                                          AP_FTYPE_NETWORK - 1);
+    ac_hold_register_hooks(p);
     ap_hook_pre_connection(pre_connection, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_process_connection(process_connection, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_suspend_connection(suspend_connection, NULL, NULL, APR_HOOK_REALLY_LAST);
@@ -553,7 +577,8 @@ static int mpm_is_known(void)
            && !strcmp(ap_show_mpm(), "event");
 }
 
-void ac_park_child_init(apr_pool_t *pchild, server_rec *s, unsigned limit)
+void ac_park_child_init(apr_pool_t *pchild, server_rec *s, unsigned limit,
+                        apr_interval_time_t hold)
 {
     int threads = 0;
 
@@ -561,11 +586,15 @@ void ac_park_child_init(apr_pool_t *pchild, server_rec *s, unsigned limit)
     park.server = s;
     park.all.limit = limit;
     park.always = ap_exists_config_define("APPCORE_PARK_ALWAYS");
-    if (!mpm_is_known() || limit == 0) {
+    if (!mpm_is_known()) {
         return;
     }
     ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads);
     park.threads = (unsigned)threads;
-    ac_poke_init(pchild, s, stalled);
-    atomic_store(&park.trust, TRUST_PROBATION);
+    park.hold = hold;
+    ac_hold_child_init(pchild, park.threads);
+    if (limit > 0) {
+        ac_poke_init(pchild, s, stalled);
+        atomic_store(&park.trust, TRUST_PROBATION);
+    }
 }

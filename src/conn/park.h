@@ -37,8 +37,10 @@ typedef struct ac_park_account_t {
 
 /* Hooks around connections; from the module file. */
 void ac_park_register_hooks(apr_pool_t *p);
-/* limit: requests that may be parked in this child. */
-void ac_park_child_init(apr_pool_t *pchild, server_rec *s, unsigned limit);
+/* limit: requests that may be parked in this child; hold: AppCoreKeepAliveHold of
+ * every connection, whatever it asks for. */
+void ac_park_child_init(apr_pool_t *pchild, server_rec *s, unsigned limit,
+                        apr_interval_time_t hold);
 
 /* 1 if a request of its kind may be parked now. It may turn out not to be: then
  * task->hold() is asked. */
@@ -47,6 +49,9 @@ int ac_park_possible(const ac_task_t *task);
 /* Runs the task: what the handler returns, SUSPENDED if it was parked. Then
  * task->end() is called later, on whichever worker ends it. */
 int ac_park_run(ac_task_t *task);
+
+/* The connection's worker may wait so long for its next request (conn/hold.h). */
+void ac_park_hold(conn_rec *c, apr_interval_time_t time);
 
 /* Requests parked in this child. */
 unsigned ac_park_count(void);

@@ -203,7 +203,7 @@ static void limit_parking(apr_pool_t *pchild, server_rec *s)
             child.apps[mounts[i].index].parking.limit = own && own < all ? own : all;
         }
     }
-    ac_park_child_init(pchild, s, all);
+    ac_park_child_init(pchild, s, all, ac_conf_keep_alive_hold());
 }
 
 static apr_status_t map_shared(apr_pool_t *pchild)

@@ -45,6 +45,7 @@ static int serve_app(request_rec *r, const ac_mount_t *mount)
 {
     ac_serve_t *s = ac_serve_create(r, mount);
 
+    ac_park_hold(r->connection, mount->spec->set->keep_alive_hold.v);
     if (!ac_workers_try(&s->permit, r, mount)) {
         int rv = ac_park_possible(&s->task) ? AC_TASK_WAIT : s->task.hold(&s->task);
 

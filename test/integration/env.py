@@ -58,6 +58,7 @@ PARK_CONF = {
     "budget": "",
     "always": "Define APPCORE_PARK_ALWAYS\nAsyncRequestWorkerFactor 50\n",
     "never": "AppCoreAsync Off\n",
+    "hold": "AppCoreKeepAliveHold 5ms\n",
 }
 MODULES = ("unixd", "authz_core")
 

@@ -36,6 +36,7 @@ VALUES = {
     "AppCoreMaxWorkers": ("1", "20%"),
     "AppCoreAsync": ("Off", "On"),
     "AppCoreAsyncLimit": ("1", "2"),
+    "AppCoreKeepAliveHold": ("1ms", "2ms"),
     "AppCoreRequestBuffering": ("1K", "2K"),
     "AppCoreTrustedProxy": ("10.0.0.1", "10.0.0.2"),
     "AppCoreStdoutLogEnabled": ("On", "Off"),

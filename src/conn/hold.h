@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#ifndef AC_CONN_HOLD_H
+#define AC_CONN_HOLD_H
+
+/* Hold: a worker that answered waits a moment for the next request of the same
+ * connection, before it gives the connection back to the event MPM.
+ *
+ * A busy keep-alive connection otherwise changes threads twice for every request,
+ * from the worker to the listener and to a worker again. Only while a quarter of
+ * the child's workers is idle, by at most half of them, and not while the child
+ * is stopping: then the connection goes back at once. */
+
+#include "httpd.h"
+#include "http_config.h"
+
+void ac_hold_register_hooks(apr_pool_t *p);
+/* child_init, on the event MPM. */
+void ac_hold_child_init(apr_pool_t *pchild, unsigned threads);
+
+/* A worker begins and ends with a connection. */
+void ac_hold_enter(void);
+void ac_hold_leave(void);
+
+/* After the hooks of a connection returned: waits that long (µs, 0: not at all)
+ * for the next request. 1: it is there, and the hooks are to be run again. */
+int ac_hold_next(conn_rec *c, apr_interval_time_t time);
+
+#endif
