@@ -28,7 +28,7 @@ APLOG_USE_MODULE(appcore);
 #define RETRY_ABANDONED apr_time_from_sec(10)
 
 /* A phase is over: on with s->phase, without waiting. */
-#define GO_ON (-201)
+#define GO_ON (-210)
 
 static int go_to(ac_serve_t *s, ac_serve_phase_e phase)
 {

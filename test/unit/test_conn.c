@@ -3,6 +3,7 @@
 
 #include <check.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "conn/wheel.h"
 
@@ -105,6 +106,8 @@ START_TEST(test_many)
     apr_time_t now = at(0);
     int i, round;
 
+    memset(nodes, 0, sizeof(nodes));
+    memset(due, 0, sizeof(due));
     srand(_i + 1);
     for (round = 0; round < 200; round++) {
         ac_wheel_node_t *node;
