@@ -67,6 +67,8 @@ int ac_look_no_dotnet(ac_look_t *look);
 
 /* What a program's name says about the app. */
 ac_kind_e ac_look_kind_of(const ac_look_t *look, const char *program);
+/* The same of a command; "python3 -m uvicorn" is uvicorn. */
+ac_kind_e ac_look_kind_of_words(const ac_look_t *look, const apr_array_header_t *words);
 /* How an app of that kind can be reached that says nothing about it. */
 unsigned ac_look_reach_of(ac_look_t *look, ac_kind_e kind);
 /* The major version of .NET whose start-up hooks the app of argv runs; 0: none. */

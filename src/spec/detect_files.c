@@ -296,7 +296,8 @@ static int run_puma(ac_look_t *look, const char *bundle, const char *puma)
         ac_look_arg(look, "tcp://127.0.0.1:{port}");
     }
     else {
-        ac_look_arg(look, "--bind-to-activated-sockets");
+        /* Without "only" it listens to a port on all addresses as well. */
+        ac_look_arg(look, "--bind-to-activated-sockets=only");
     }
     ac_look_arg(look, "config.ru");
     ac_look_found(look, "config.ru: %s", ac_argv_join(look->launch->argv, look->p));

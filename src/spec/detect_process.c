@@ -314,6 +314,9 @@ static int finish(ac_look_t *look, const target_t *target, const apr_array_heade
     if (add_arguments(look, args, source)) {
         return 1;
     }
+    if (look->launch->kind == AC_KIND_PROGRAM) {
+        look->launch->kind = ac_look_kind_of_words(look, look->launch->argv);
+    }
     if (is_dotnet && look->launch->argv->nelts == 1) {
         return ac_look_fail(look, AC_FAULT_CONFIG, "%s: Application arguments are empty: "
                             "dotnet needs the app's dll there", source);

@@ -144,6 +144,18 @@ ac_kind_e ac_look_kind_of(const ac_look_t *look, const char *program)
     return *base && has_dotnet_files(look, base) ? AC_KIND_DOTNET : AC_KIND_PROGRAM;
 }
 
+ac_kind_e ac_look_kind_of_words(const ac_look_t *look, const apr_array_header_t *words)
+{
+    const char *program = APR_ARRAY_IDX(words, 0, const char *);
+    const char *slash = strrchr(program, '/');
+
+    if (!strncmp(slash ? slash + 1 : program, "python", 6) && words->nelts > 2
+        && !strcmp(APR_ARRAY_IDX(words, 1, const char *), "-m")) {
+        program = APR_ARRAY_IDX(words, 2, const char *);
+    }
+    return ac_look_kind_of(look, program);
+}
+
 /* Folders in which a package manager puts programs for this app alone. */
 static void extend_path(ac_look_t *look)
 {
@@ -162,6 +174,22 @@ static void extend_path(ac_look_t *look)
     }
 }
 
+/* Whether it names the inherited descriptor as uvicorn and hypercorn want it. */
+static int names_descriptor(const char *text)
+{
+    static const char *const spellings[] = { "--fd 3", "--fd=3", "fd://3" };
+    apr_size_t i;
+
+    for (i = 0; i < sizeof(spellings) / sizeof(spellings[0]); ++i) {
+        const char *at = strstr(text, spellings[i]);
+
+        if (at && !apr_isdigit(at[strlen(spellings[i])])) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /* What the text itself refers to tells how the app expects to be reached. */
 static unsigned reach_of_text(const char *text, unsigned dflt)
 {
@@ -177,7 +205,7 @@ static unsigned reach_of_text(const char *text, unsigned dflt)
             return AC_REACH_PATH;
         }
     }
-    return dflt;
+    return names_descriptor(text) ? AC_REACH_FD : dflt;
 }
 
 static void use_shell(ac_look_t *look, const ac_command_t *cmd, const char *source)
@@ -227,7 +255,9 @@ int ac_look_command(ac_look_t *look, const char *source, const char *text)
 
         ac_look_variable(look, var->name, var->value);
     }
-    kind = ac_look_kind_of(look, cmd->program);
+    kind = cmd->words && cmd->words->nelts > 0
+           ? ac_look_kind_of_words(look, cmd->words)
+           : ac_look_kind_of(look, cmd->program);
     kind = kind == AC_KIND_PROGRAM ? look->launch->kind : kind;
     look->launch->kind = kind;
     ac_look_found(look, "%s: \"%.400s\" (%s)", source, text, ac_kind_name(kind));

@@ -331,9 +331,14 @@ class Env:
         """Main processes of apps, as their environment tells them from programs that
         take output; of one folder if it is given."""
         return [p.pid for p in processes.children(self.keeper())
-                if p.state != "Z"
-                and b"\0APPCORE_PROCESS=" in processes.read(p.pid, "environ")
+                if p.state != "Z" and self.is_app(p.pid)
                 and (not folder or processes.link(p.pid, "cwd") == folder)]
+
+    def is_app(self, pid):
+        """puma writes its title over its environment."""
+        variables = processes.read(pid, "environ")
+        return b"\0APPCORE_PROCESS=" in variables or b"PATH=" not in variables \
+            and processes.link(pid, "cwd").startswith(self.path("apps") + "/")
 
     def zombies(self):
         ours = {self.httpd_pid(), self.keeper(), self.helper("manager"),

@@ -153,6 +153,23 @@ START_TEST(names_of_programs_tell_the_kind)
 }
 END_TEST
 
+START_TEST(modules_tell_the_kind)
+{
+    const ac_launch_t *launch;
+
+    put_program("bin/python3");
+    put_file("Procfile", "web: python3 -m gunicorn x:y");
+    launch = look_at(NULL);
+    ck_assert_int_eq(launch->kind, AC_KIND_WSGI);
+    ck_assert_uint_eq(launch->reach, AC_REACH_FD);
+    put_file("Procfile", "web: python3 -m");
+    ck_assert_int_eq(look_at(NULL)->kind, AC_KIND_PROGRAM);
+    launch = look_at(with_program("python3", "-m uvicorn --fd {fd} x:y"));
+    ck_assert_int_eq(launch->kind, AC_KIND_ASGI);
+    ck_assert_uint_eq(launch->reach, AC_REACH_FD);
+}
+END_TEST
+
 static const struct {
     const char *arguments;
     unsigned reach;
@@ -470,6 +487,7 @@ TCase *look_case(void)
     tcase_add_test(tc, program_is_looked_for_in_folder_and_path);
     tcase_add_test(tc, program_that_is_not_there);
     LOOP(tc, names_of_programs_tell_the_kind, kinds);
+    tcase_add_test(tc, modules_tell_the_kind);
     LOOP(tc, placeholders_tell_how_to_reach, asks);
     tcase_add_test(tc, an_explicit_port_is_obeyed);
     LOOP(tc, a_bad_port_is_a_fault, bad_ports);

@@ -224,6 +224,12 @@ START_TEST(procfile_tells_how_it_listens)
     ck_assert_uint_eq(look_at(NULL)->reach, AC_REACH_FD | AC_REACH_PORT);
     put_file("Procfile", "web: server --fd {fd}");
     ck_assert_uint_eq(look_at(NULL)->reach, AC_REACH_FD);
+    put_file("Procfile", "web: server --fd 3");
+    ck_assert_uint_eq(look_at(NULL)->reach, AC_REACH_FD);
+    put_file("Procfile", "web: server -b fd://3");
+    ck_assert_uint_eq(look_at(NULL)->reach, AC_REACH_FD);
+    put_file("Procfile", "web: server --fd 30");
+    ck_assert_uint_eq(look_at(NULL)->reach, AC_REACH_FD | AC_REACH_PORT);
     put_file("Procfile", "web: server $APPCORE_SOCKET");
     ck_assert_uint_eq(look_at(NULL)->reach, AC_REACH_PATH);
     put_file("Procfile", "web: server $PORTAL");
@@ -400,7 +406,7 @@ START_TEST(config_ru_runs_puma_or_rackup)
     ck_assert_uint_eq(launch->reach, AC_REACH_PORT);
     put_program("bin/puma");
     launch = look_at(NULL);
-    ck_argv(launch, run("bin/puma", "--bind-to-activated-sockets|config.ru"));
+    ck_argv(launch, run("bin/puma", "--bind-to-activated-sockets=only|config.ru"));
     ck_assert_uint_eq(launch->reach, AC_REACH_FD);
     ck_assert_int_eq(launch->kind, AC_KIND_RUBY);
     put_program("bin/bundle");
