@@ -121,18 +121,19 @@ static apr_status_t copy_file(const level_t *level, const char *name,
     int to = -1;
     apr_status_t rv;
 
+    if (from < 0) {
+        return errno;
+    }
     unlinkat(level->to, PART, 0);
     to = openat(level->to, PART, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
                 (st->st_mode & 0777) | S_IWUSR);
-    rv = from < 0 || to < 0 ? errno : pour(level->copy, from, to);
+    rv = to < 0 ? errno : pour(level->copy, from, to);
     if (rv == APR_SUCCESS
         && (futimens(to, times) < 0
             || renameat(level->to, PART, level->to, name) < 0)) {
         rv = errno;
     }
-    if (from >= 0) {
-        close(from);
-    }
+    close(from);
     if (to >= 0) {
         close(to);
     }

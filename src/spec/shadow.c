@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -30,10 +31,12 @@ typedef struct shadow_t {
     long newest;                /* -1: there is none */
 } shadow_t;
 
+#define NO_COPY "no shadow copy, the app runs from its own folder: "
+
 static void give_up(const shadow_t *shadow, int err, const char *what)
 {
-    ac_look_notice(shadow->look, "no shadow copy, the app runs from its own folder: %s "
-                   "%.200s: %s", what, shadow->path, strerror(err));
+    ac_look_notice(shadow->look, NO_COPY "%s %.200s: %s", what, shadow->path,
+                   strerror(err));
 }
 
 static int is_wanted(const ac_look_t *look)
@@ -71,26 +74,41 @@ static int make_way(char *path)
     return mkdir(path, 0700) == 0 || errno == EEXIST;
 }
 
-/* The app runs from files there, so nobody else may put any. */
+static int is_same(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* The app runs from files there, so nobody else may put any: the way is as that to
+ * the app's own folder, and the end of it is not open to everybody as /tmp is. */
 static int open_directory(shadow_t *shadow)
 {
     const ac_folder_t *app = shadow->look->folder;
+    ac_result_t res = AC_RESULT_OK;
+    const ac_folder_t *dir;
     struct stat st, own;
 
     if (!make_way(apr_pstrdup(shadow->look->p, shadow->path))) {
         give_up(shadow, errno, "cannot make");
         return 0;
     }
-    shadow->fd = open(shadow->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    dir = ac_folder_open(shadow->path, app->uid, &res, shadow->look->p);
+    if (!dir) {
+        ac_look_notice(shadow->look, NO_COPY "%s", res.detail);
+        return 0;
+    }
+    shadow->fd = openat(dir->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (shadow->fd < 0 || fstat(shadow->fd, &st) < 0 || fstat(app->fd, &own) < 0) {
         give_up(shadow, errno, "cannot open");
         return 0;
     }
-    if ((st.st_dev == own.st_dev && st.st_ino == own.st_ino)
-        || (st.st_uid != 0 && st.st_uid != app->uid)) {
+    if (is_same(&st, &own) || (st.st_mode & S_IWOTH)) {
         give_up(shadow, EPERM, "not a folder of the app's user beside its own:");
         return 0;
     }
+    /* Another app of the same folder may be looked at in this moment. Where the
+     * file system knows no locks, the worst is a copy that is begun again. */
+    flock(shadow->fd, LOCK_EX);
     shadow->copy.skip_dev = st.st_dev;
     shadow->copy.skip_ino = st.st_ino;
     return 1;
@@ -106,6 +124,16 @@ static long number_of(const char *name)
     return n >= 0 && !*end && n < NUMBER_MAX && (*name != '0' || !name[1]) ? n : -1;
 }
 
+/* Where releases have numbers and the copies are to lie among them. */
+static int is_own_folder(const shadow_t *shadow, const char *name)
+{
+    struct stat st, own;
+
+    return fstat(shadow->look->folder->fd, &own) < 0
+           || (fstatat(shadow->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0
+               && is_same(&st, &own));
+}
+
 typedef void visit_fn(shadow_t *shadow, const char *name, long number);
 
 static void each_copy(shadow_t *shadow, visit_fn *visit)
@@ -115,7 +143,7 @@ static void each_copy(shadow_t *shadow, visit_fn *visit)
     struct dirent *entry;
 
     while (dir && (entry = readdir(dir))) {
-        if (number_of(entry->d_name) >= 0) {
+        if (number_of(entry->d_name) >= 0 && !is_own_folder(shadow, entry->d_name)) {
             visit(shadow, entry->d_name, number_of(entry->d_name));
         }
     }
@@ -262,24 +290,28 @@ static const char *inner_path(const ac_look_t *look, const char *arg)
            && ac_folder_has_file(look->folder, arg) ? arg : NULL;
 }
 
-/* The program, or the .dll that the dotnet host gets. */
+/* The program, and the .dll that the dotnet host gets. */
 static int run_from(const shadow_t *shadow)
 {
-    apr_array_header_t *argv = shadow->look->launch->argv;
-    int i;
+    ac_launch_t *launch = shadow->look->launch;
+    apr_array_header_t *argv = apr_array_copy(shadow->look->p, launch->argv);
+    const char *program = strrchr(APR_ARRAY_IDX(argv, 0, const char *), '/');
+    int is_host = program && strcmp(program, "/dotnet") == 0;
+    int i, moved = 0;
 
-    for (i = 0; i < argv->nelts; ++i) {
-        const char *arg = APR_ARRAY_IDX(argv, i, const char *);
-        const char *path = inner_path(shadow->look, arg);
+    for (i = 0; i < argv->nelts && !moved; ++i) {
+        const char *path = inner_path(shadow->look, APR_ARRAY_IDX(argv, i, const char *));
 
         if (path && (i == 0 || strstr(path, ASSEMBLY))) {
             APR_ARRAY_IDX(argv, i, const char *)
                 = apr_psprintf(shadow->look->p, "%s/%ld/%s", shadow->path,
                                shadow->newest, path);
-            return 1;
+            /* A host in the app's folder is not yet the app. */
+            moved = i > 0 || !is_host;
         }
     }
-    return 0;
+    launch->argv = moved ? argv : launch->argv;
+    return moved;
 }
 
 static void apply(shadow_t *shadow)

@@ -6,9 +6,11 @@
 #include "test_spec.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "spec/copy.h"
@@ -128,6 +130,7 @@ static void put_app(const char *settings)
 }
 
 #define ENABLED "<handlerSetting name='EnableShadowCopy' value='true'/>"
+#define DIRECTORY_ABOVE "<handlerSetting name='shadowCopyDirectory' value='..'/>"
 #define DIRECTORY "<handlerSetting name='shadowCopyDirectory' value='%s'/>"
 
 static void ck_runs_from(const char *directory)
@@ -135,7 +138,8 @@ static void ck_runs_from(const char *directory)
     ac_launch_t *launch = look_at(NULL);
 
     ck_launch(launch);
-    ck_argv(launch, apr_pstrcat(p, directory, "/bin/dotnet|./App.dll|--flag", NULL));
+    ck_argv(launch, apr_pstrcat(p, directory, "/bin/dotnet|", directory,
+                                "/App.dll|--flag", NULL));
     ck_assert_str_eq(launch->folder, folder);
 }
 
@@ -206,7 +210,88 @@ START_TEST(without_a_copy)
     put_app(apr_psprintf(p, ENABLED DIRECTORY, "."));
     ck_no_copy("beside its own");
     put_app(apr_psprintf(p, ENABLED DIRECTORY, "App.dll"));
-    ck_no_copy("cannot open");
+    ck_no_copy("cannot be opened");
+    /* Others could put a copy there. */
+    put_app(apr_psprintf(p, ENABLED DIRECTORY, "open"));
+    mkdir(in_folder("open"), 0755);
+    chmod(in_folder("open"), 01777);
+    ck_no_copy("beside its own");
+    put_app(apr_psprintf(p, ENABLED DIRECTORY, "theirs\\copies"));
+    mkdir(in_folder("theirs"), 0755);
+    if (geteuid() == 0) {
+        ck_assert_int_eq(chown(in_folder("theirs"), 12345, 12345), 0);
+        ck_no_copy("belongs to uid 12345");
+    }
+}
+END_TEST
+
+START_TEST(program_of_the_app_runs_from_a_copy)
+{
+    ac_launch_t *launch;
+
+    put_app(ENABLED);
+    put_program("App");
+    put_file("plugin.dll", "more");
+    put_file("web.config", "<configuration><system.webServer><aspNetCore "
+             "processPath='.\\App.exe' arguments='plugin.dll'><handlerSettings>"
+             ENABLED "</handlerSettings></aspNetCore></system.webServer>"
+             "</configuration>");
+    launch = look_at(NULL);
+    ck_launch(launch);
+    ck_argv(launch, apr_pstrcat(p, in_folder("ShadowCopyDirectory/0/App"),
+                                "|plugin.dll", NULL));
+}
+END_TEST
+
+/* The app's folder is itself a number beside which the copies go. */
+START_TEST(own_folder_is_no_copy)
+{
+    const char *before = apr_pstrdup(p, folder);
+
+    memcpy(strrchr(folder, '/'), "/300", 4);
+    ck_assert_int_eq(rename(before, folder), 0);
+    ck_assert_int_eq(setenv("PATH", in_folder("bin"), 1), 0);
+    put_app(ENABLED DIRECTORY_ABOVE);
+    ck_runs_from(in_folder("../0"));
+    put_file("App.dll", "better code");
+    ck_runs_from(in_folder("../1"));
+    ck_assert_str_eq(content("App.dll"), "better code");
+    ck_assert_ptr_null(content("../0/App.dll"));
+}
+END_TEST
+
+#define LOOKS 4
+
+static int looks_fine(void)
+{
+    ac_launch_t *launch = look_at(NULL);
+
+    return launch->survey.marks.copy == 1 && !mentions(launch->notices, "no shadow copy");
+}
+
+/* Several apps may have one folder. */
+START_TEST(looks_at_once_make_one_copy)
+{
+    char *code = apr_pcalloc(p, 1000001);
+    pid_t pids[LOOKS];
+    int i, status;
+
+    put_app(ENABLED);
+    for (i = 0; i < 20; ++i) {
+        put_file(apr_psprintf(p, "Part%d.dll", i), memset(code, 'a' + i, 1000000));
+    }
+    for (i = 0; i < LOOKS; ++i) {
+        pids[i] = fork();
+        ck_assert_int_ge(pids[i], 0);
+        if (pids[i] == 0) {
+            _exit(looks_fine() ? 0 : 1);
+        }
+    }
+    for (i = 0; i < LOOKS; ++i) {
+        ck_assert_int_eq(waitpid(pids[i], &status, 0), pids[i]);
+        ck_assert_int_eq(status, 0);
+    }
+    ck_assert_int_eq(access(in_folder("ShadowCopyDirectory/1"), F_OK), -1);
 }
 END_TEST
 
@@ -222,5 +307,8 @@ TCase *shadow_case(void)
     tcase_add_test(tc, numbers_that_are_taken_are_left);
     tcase_add_test(tc, clean_begins_anew);
     tcase_add_test(tc, without_a_copy);
+    tcase_add_test(tc, program_of_the_app_runs_from_a_copy);
+    tcase_add_test(tc, own_folder_is_no_copy);
+    tcase_add_test(tc, looks_at_once_make_one_copy);
     return tc;
 }
