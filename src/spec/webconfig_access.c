@@ -328,6 +328,9 @@ void ac_webconfig_rewrite(const ac_webconfig_at_t *at, const ac_xml_t *elem)
     const ac_xml_t *list, *rule, *action;
 
     for (list = elem->first_child; list; list = list->next) {
+        if (ac_xml_is(list, "rules") && ac_xml_attr(list, "configSource")) {
+            add_rule(at, list, "rewrite/rules configSource");
+        }
         for (rule = list->first_child; rule; rule = rule->next) {
             for (action = rule->first_child; action; action = action->next) {
                 if (is_refusal(action) && !ac_xml_attr_is(rule, "enabled", "false")) {

@@ -456,6 +456,11 @@ START_TEST(refusals_of_other_elements_count)
     ck_assert_int_eq(web->access_rules->nelts, 0);
     web = parse_server(REWRITE("", "type='Redirect' url='https://{HTTP_HOST}'"));
     ck_assert_int_eq(web->access_rules->nelts, 0);
+    web = parse_server("<rewrite><rules configSource='rules.config'/></rewrite>");
+    ck_assert_str_eq(words(web->access_rules),
+                     "system.webServer/rewrite/rules configSource in line 1");
+    web = parse_server("<rewrite><outboundRules configSource='x'/></rewrite>");
+    ck_assert_int_eq(web->access_rules->nelts, 0);
     web = parse_server("<handlers accessPolicy='Read'/>");
     ck_assert_int_eq(web->access_rules->nelts, 1);
     web = parse_server("<handlers accessPolicy='Read, Script'/>");
