@@ -23,6 +23,9 @@
 #define BODY_MAX (1024 * 1024)
 /* Who said all and does not close is not waited for. */
 #define BODY_SILENCE apr_time_from_sec(1)
+/* Who never pauses gets no more of the manager's time than others. */
+#define READS_PER_STEP 16
+#define INTERIMS_MAX 16
 /* The start-up limit as such would blame the app for not accepting. */
 #define BEFORE_LIMIT apr_time_from_msec(50)
 
@@ -34,11 +37,12 @@ struct ac_warm_t {
     const char *target;
     int redirected;
     int fd;                     /* -1: not connected */
-    const char *request;
+    const char *request;        /* for the target; NULL: to be composed */
     apr_size_t sent;
     apr_size_t len;
     ac_response_parser_t *parser;
     const ac_response_t *head;  /* of the answer; NULL until it is complete */
+    unsigned interims;          /* before it */
     apr_int64_t body;           /* bytes of it so far */
     apr_time_t heard;
 };
@@ -145,9 +149,21 @@ static const char *compose(const ac_run_t *run, const ac_warm_t *warm)
                         warm->target, host, scheme, more);
 }
 
-static void connect_to(ac_run_t *run)
+/* Once per target, since a process may take as many connections as the start has
+ * steps, and drop them. */
+static void prepare(ac_run_t *run)
 {
     static const ac_response_limits_t limits = { 16 * 1024, 64 * 1024, 200 };
+    ac_warm_t *warm = run->warm;
+
+    warm->request = compose(run, warm);
+    warm->len = strlen(warm->request);
+    warm->parser = ac_response_parser_create(&limits, warm->p);
+    warm->interims = 0;
+}
+
+static void connect_to(ac_run_t *run)
+{
     ac_warm_t *warm = run->warm;
     char path[256];
 
@@ -160,9 +176,9 @@ static void connect_to(ac_run_t *run)
             disconnect(warm);
         }
     }
-    warm->request = compose(run, warm);
-    warm->len = strlen(warm->request);
-    warm->parser = ac_response_parser_create(&limits, warm->p);
+    if (!warm->request) {
+        prepare(run);
+    }
     warm->heard = run->m->now;
 }
 
@@ -226,6 +242,7 @@ static int follow(ac_run_t *run)
     }
     warm->target = apr_pstrmemdup(warm->p, path, strcspn(path, "#"));
     warm->redirected = 1;
+    warm->request = NULL;
     disconnect(warm);
     return 1;
 }
@@ -235,6 +252,7 @@ static int next_page(ac_warm_t *warm)
 {
     disconnect(warm);
     warm->redirected = 0;
+    warm->request = NULL;
     if (++warm->at == warm->paths->nelts) {
         return 1;
     }
@@ -277,6 +295,9 @@ static int take(ac_warm_t *warm, const char *data, apr_size_t len)
         if (warm->head->status < 200 && warm->head->status != 101) {
             warm->head = NULL;
             ac_response_parser_reset(warm->parser);
+            if (++warm->interims > INTERIMS_MAX) {
+                return 0;
+            }
         }
     }
     warm->body += (apr_int64_t)len;
@@ -300,15 +321,17 @@ static int receive(ac_run_t *run)
 {
     ac_warm_t *warm = run->warm;
     char data[8192];
-    ssize_t n;
+    ssize_t n = 1;
+    int i;
 
-    while ((n = recv(warm->fd, data, sizeof(data), MSG_DONTWAIT)) > 0) {
+    for (i = 0; i < READS_PER_STEP
+                && (n = recv(warm->fd, data, sizeof(data), MSG_DONTWAIT)) > 0; ++i) {
         warm->heard = run->m->now;
         if (!take(warm, data, (apr_size_t)n)) {
             return went_wrong(run, "was not answered with HTTP") && next_page(warm);
         }
     }
-    if (n == 0 || (errno != EAGAIN && errno != EINTR) || is_complete(run)) {
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR) || is_complete(run)) {
         return answered(run);
     }
     return 0;

@@ -25,6 +25,7 @@ CONF = """
     AppCorePath {root}/apps/warm
     AppCoreWarmUpPath /slow?ms=300 /remember /redirect?to=/warm/remember%3Fagain
     AppCoreWarmUpPath /redirect?to=http://elsewhere.example/ /stream?n=2&ms=10
+    AppCoreWarmUpPath /interim?n=16 /bytes?n=3000000
 </AppCoreApp>
 AppCoreMount /warm warm
 <AppCoreApp sick>
@@ -93,6 +94,7 @@ def test_asked_before_it_is_ready(httpd):
 @pytest.mark.parametrize("path, why", [
     ("/status?code=500", "was answered with status 500"),
     ("/redirect?to=/sick/status%3Fcode=404", "was answered with status 404"),
+    ("/interim?n=17", "was not answered with HTTP"),
     ("/truncate /crash", "(was not answered: the connection ended|ended by signal)"),
     ("/slow?ms=60000", "was not answered within AppCoreStartupTimeLimit")])
 def test_bad_answer_is_a_failed_start(sick, path, why):

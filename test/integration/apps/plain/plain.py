@@ -101,6 +101,11 @@ class Handler(BaseHTTPRequestHandler):
     def do_status(self):
         self.respond(b"the app's own page", self.number("code", 200))
 
+    def do_interim(self):
+        """So many answers before the answer."""
+        self.wfile.write(b"HTTP/1.1 103 Early Hints\r\n\r\n" * self.number("n", 1))
+        self.respond(b"at last")
+
     def do_redirect(self):
         self.send_response(302)
         self.send_header("Location", self.query("to"))
