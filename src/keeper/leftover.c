@@ -116,6 +116,7 @@ ac_kproc_t *ac_leftover_adopt(ac_keeper_t *k, const ac_leftover_t *who,
     uint32_t limit = ac_wire_get_count(r, AC_SHUTDOWN_SECONDS_MAX);
     ac_process_t is;
     ac_kproc_t *proc;
+    int64_t uid;
     int fd;
 
     ac_process_get(r, &is, k->ptemp);
@@ -132,8 +133,10 @@ ac_kproc_t *ac_leftover_adopt(ac_keeper_t *k, const ac_leftover_t *who,
         return NULL;
     }
     describe(proc, &is, who);
-    /* It may have been written down before it became its user. */
-    proc->is.uid = (uint32_t)ac_stat_uid(who->pid);
+    /* It may have been written down before it became its user; or be gone by now,
+     * while others of its session are not. */
+    uid = ac_stat_uid(who->pid);
+    proc->is.uid = uid >= 0 ? (uint32_t)uid : who->uid;
     proc->shutdown_limit = apr_time_from_sec(limit);
     name_log(k, proc);
     if (ac_kproc_watch_end(k, proc, fd) != APR_SUCCESS) {

@@ -252,28 +252,36 @@ void ac_rows_wait_since(ac_rows_t *rows, int row, unsigned app, uint32_t moment)
     }
 }
 
-int ac_rows_wait_first(const ac_rows_t *rows, unsigned app)
+/* The row and its moment; that may be another one a moment later, or 0. */
+static int find_first(const ac_rows_t *rows, unsigned app, uint32_t *pmoment)
 {
     uint32_t used = atomic_load(&rows->used);
-    uint32_t i, first = 0;
+    uint32_t i;
     int row = -1;
 
     for (i = 0; i < used && i < AC_ROWS && app < AC_BOARD_APPS; ++i) {
         uint32_t moment = atomic_load(&rows->since[app][i]);
 
-        if (moment && (row < 0 || is_before(moment, first))) {
-            first = moment;
+        if (moment && (row < 0 || is_before(moment, *pmoment))) {
+            *pmoment = moment;
             row = (int)i;
         }
     }
     return row;
 }
 
+int ac_rows_wait_first(const ac_rows_t *rows, unsigned app)
+{
+    uint32_t first = 0;
+
+    return find_first(rows, app, &first);
+}
+
 int ac_rows_wait_is_first(const ac_rows_t *rows, unsigned app, uint32_t moment)
 {
-    int row = ac_rows_wait_first(rows, app);
+    uint32_t first = 0;
 
-    return row < 0 || !is_before(atomic_load(&rows->since[app][row]), moment);
+    return find_first(rows, app, &first) < 0 || !is_before(first, moment);
 }
 
 void ac_rows_app_served(ac_rows_t *rows, unsigned app)
