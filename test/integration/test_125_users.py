@@ -333,6 +333,7 @@ def test_other_401_stays_the_apps(httpd):
     assert not answer.header("AppCore-Challenge")
 
 
+@pytest.mark.ancm("AU4")
 def test_scheme_is_there_where_there_can_be_users(httpd):
     for name, schemes in (("app", ["Windows:"]), ("slim", ["Own:", "Windows:Corporate"]),
                           ("none", []), ("off", []), ("tcp", []), ("web", ["Own:"])):
@@ -390,6 +391,7 @@ def test_kerberos(httpd):
 
 
 @KERBEROS
+@pytest.mark.ancm("AU1")
 def test_kerberos_where_not_required(httpd):
     answer = curl(httpd, "/app/gss/who", "--negotiate", "-u", ":")
     assert answer.status == 200 and answer.json()["name"] == "carol@" + kdc.REALM
@@ -471,6 +473,7 @@ def certificate(httpd, path, **options):
     return answer.text
 
 
+@pytest.mark.ancm("CC1", "CC2")
 def test_client_certificate(httpd):
     thumbprint = httpd.ca.thumbprint("alice")
     for path in ("/app/must/certificate", "/slim/may/certificate"):
@@ -480,6 +483,7 @@ def test_client_certificate(httpd):
         httpd.ca.request(httpd.port2, "/app/must/certificate")
 
 
+@pytest.mark.ancm("CC1")
 def test_client_certificate_that_is_not_wanted(httpd):
     """By the administrator; by the app."""
     for name in ("none", "off"):

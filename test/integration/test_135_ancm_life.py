@@ -5,6 +5,7 @@ crashes and limits, shadow copies."""
 
 import os
 import re
+import shutil
 import signal
 import threading
 import time
@@ -15,12 +16,10 @@ import client
 import load
 import processes
 import websocket
-from acceptance import DLL, Site, hosting_model, ids, web_config  # noqa: F401
+from acceptance import DLL, Site, hosting_model, ids, published, web_config  # noqa: F401
 from processes import wait_for
 
 OFFLINE = "<p>down for a moment</p>"
-NO_SHADOW = pytest.mark.xfail(strict=True, raises=AssertionError,
-                              reason="there are no shadow copies yet")
 SLOW_END = {"SHUTDOWN_DELAY_MS": "3000"}
 
 
@@ -28,7 +27,7 @@ SLOW_END = {"SHUTDOWN_DELAY_MS": "3000"}
 def site(env, hosting_model):  # noqa: F811
     env.always_allowed += [r"appcore:(warn|error)\].* app \w+: ", r"appcore:error\].*app"]
     made = Site(env, hosting_model)
-    for name in ("site", "broken", "killed"):
+    for name in ("site", "broken", "killed", "fresh"):
         made.add(name)
     for name in ("offline", "touched"):
         made.add(name, shutdownTimeLimit=2)
@@ -41,8 +40,14 @@ def site(env, hosting_model):  # noqa: F811
         made.add(f"fails{limit}", rapidFailsPerMinute=limit)
     made.add("quick", requestTimeout="00:00:01")
     made.add("shadow", settings={"enableShadowCopy": "true",
-                                 "shadowCopyDirectory": "../shadow-copies"})
+                                 "shadowCopyDirectory": "..\\shadow-copies"})
+    os.makedirs(copy(made, "0"))
+    env.give_tree(copy(made), env.owner())
     return made.start("AppCoreQueueTimeLimit 10s\n")
+
+
+def copy(site, *rest):
+    return os.path.join(os.path.dirname(site.path("shadow")), "shadow-copies", *rest)
 
 
 def stop(site, app):
@@ -147,8 +152,14 @@ def online(site):
     wait_for(lambda: site.get("/HelloWorld", "offline").status == 200, 20)
 
 
-@ids("SD3", "SD9")
-def test_offline_before_the_first_request(site, online):
+@ids("SD9")
+def test_offline_and_online_again_before_the_first_request(site):
+    os.unlink(go_offline(site, "fresh"))
+    assert site.text_of("/HelloWorld", "fresh") == "Hello World"
+
+
+@ids("SD8")
+def test_offline_and_online_again(site, online):
     pid = site.pid("offline")
     path = go_offline(site)
     wait_for(lambda: is_offline(site), 3)
@@ -177,7 +188,7 @@ def test_offline_ends_an_error(site, online):
     wait_for(lambda: site.get("/HelloWorld", "broken").status == 200, 20)
 
 
-@ids("SD8", "V8", "SD16")
+@ids("SD8", "V8")
 def test_offline_twice_and_a_new_dll_meanwhile(site, online):
     for _ in range(2):
         pid = site.pid("offline")
@@ -223,11 +234,21 @@ def touch(site):
     site.write("touched", "web.config", web_config(shutdownTimeLimit=2))
 
 
-@ids("SD11", "V6")
+@ids("SD11")
 def test_touched_web_config_recycles(site):
     pid = site.pid("touched")
     touch(site)
     wait_for(lambda: site.pid("touched") != pid, 6, "another process")
+
+
+@ids("V6")
+def test_web_config_away_and_back(site):
+    """Without it the app is found by what was published."""
+    path = site.path("touched", "web.config")
+    for names in ((path, path + ".away"), (path + ".away", path)):
+        pid = site.pid("touched")
+        os.rename(*names)
+        wait_for(lambda p=pid: site.pid("touched") != p, 20, "another process")
 
 
 @ids("SD13")
@@ -316,17 +337,24 @@ def test_request_timeout(site):
 
 # Shadow copies
 
-@NO_SHADOW
+def runs_from(site):
+    return site.text_of("/BaseDirectory", "shadow").rstrip("/")
+
+
 @ids("SC1", "SC2", "SC3", "SC4")
 def test_shadow_copy(site):
-    folder = site.path("shadow")
-    copies = os.path.join(os.path.dirname(folder), "shadow-copies")
-    pid = site.pid("shadow")
-    maps = processes.read(pid, "maps").decode()
-    assert copies in maps and os.path.join(folder, DLL) not in maps
-    assert site.text_of("/ContentRootPath", "shadow") == folder
-    site.replace("shadow")
-    wait_for(lambda: site.pid("shadow") != pid, 20, "another process")
+    """The folder's files are free while it runs, and a new .dll is another copy. What an
+    earlier one left, "0", is not run from."""
+    folder, pid = site.path("shadow"), site.pid("shadow")
+    assert runs_from(site) == copy(site, "1")
+    assert site.text_of("/ContentRootPath", "shadow").rstrip("/") == folder
+    assert folder + "/" not in processes.read(pid, "maps").decode()
+    os.unlink(site.path("shadow", DLL))
+    assert site.pid("shadow") == pid
+    # With a time of its own, as if it were built anew.
+    site.env.give(shutil.copy(os.path.join(published(), DLL), folder), site.env.owner())
+    wait_for(lambda: site.pid("shadow") != pid, 40, "another process")
+    assert runs_from(site) == copy(site, "2")
 
 
 # All at once

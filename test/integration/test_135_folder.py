@@ -193,6 +193,7 @@ def test_page_present_at_the_start(httpd):
     wait_online(httpd, "eager")
 
 
+@pytest.mark.ancm("SD16")
 def test_page_that_appears_during_a_start(httpd):
     answers = []
     thread = threading.Thread(target=lambda: answers.append(httpd.get("/slow/pid")))
@@ -208,6 +209,7 @@ def test_page_that_appears_during_a_start(httpd):
     wait_for(lambda: not is_offline(httpd, "slow"), what="a start")
 
 
+@pytest.mark.ancm("SD5", "SD6")
 def test_page_of_a_broken_app(httpd):
     """The page wins over the error, and taking it away tries the start again."""
     httpd.allow("app broken")
