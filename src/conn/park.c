@@ -231,19 +231,25 @@ static int watch(int epoll_fd, int fd, uint32_t want)
            || (errno == ENOENT && epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0);
 }
 
+/* Without EPOLLIN the client's next request, already there, wakes nobody. The end of
+ * what it sends is asked for only where it ends the task, or it would be reported all
+ * the time while nobody reads; a reset always is. */
+static uint32_t client_events(const ac_task_t *task)
+{
+    uint32_t events = (uint32_t)task->want_client;
+
+    return task->watch_client ? events | EPOLLRDHUP : events | EPOLLERR;
+}
+
 /* What is not wanted of the app is not watched at all: a closed connection would
- * report its end all the time. Without EPOLLIN the client's next request, already
- * there, wakes nobody. */
+ * report its end all the time. */
 static int arm(park_t *pk)
 {
     const ac_task_t *task = pk->task;
-    uint32_t client = (uint32_t)task->want_client;
+    uint32_t client = client_events(task);
 
     if (pk->poke.epoll_fd < 0) {
         pk->poke.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    }
-    if (task->watch_client || !client) {
-        client |= EPOLLRDHUP;
     }
     if (pk->poke.epoll_fd < 0) {
         return 0;
@@ -347,11 +353,24 @@ static apr_interval_time_t budget(const ac_task_t *task, unsigned running)
                                                                     : AC_TASK_BUDGET;
 }
 
+static int run_held(ac_task_t *task)
+{
+    int rv = task->hold(task);
+
+    return rv == AC_TASK_WAIT ? ac_block_run(task) : rv;
+}
+
 static int run_async(park_t *pk, ac_task_t *task)
 {
-    unsigned running = atomic_fetch_add(&park.running, 1);
-    int rv = ac_block_for(task, budget(task, running));
+    unsigned running;
+    int rv;
 
+    /* The app must not work on what may neither be parked nor hold a worker. */
+    if (task->hurry && !take_accounts(pk)) {
+        return run_held(task);
+    }
+    running = atomic_fetch_add(&park.running, 1);
+    rv = ac_block_for(task, budget(task, running));
     atomic_fetch_sub(&park.running, 1);
     if (rv != AC_TASK_WAIT) {
         return rv;
@@ -361,8 +380,7 @@ static int run_async(park_t *pk, ac_task_t *task)
         return SUSPENDED;
     }
     give_accounts(pk);
-    rv = task->hold(task);
-    return rv == AC_TASK_WAIT ? ac_block_run(task) : rv;
+    return run_held(task);
 }
 
 int ac_park_run(ac_task_t *task)
@@ -371,7 +389,7 @@ int ac_park_run(ac_task_t *task)
     int rv;
 
     if (!ac_park_possible(task)) {
-        return task->end(task, ac_block_run(task));
+        return task->end(task, run_held(task));
     }
     pk = park_of(task->r->connection);
     pk->task = task;
@@ -379,8 +397,9 @@ int ac_park_run(ac_task_t *task)
     task->async = 1;
     rv = run_async(pk, task);
     if (rv != SUSPENDED) {
-        pk->task = NULL;
+        give_accounts(pk);
         forget_epoll(pk);
+        pk->task = NULL;
         rv = task->end(task, rv);
     }
     return rv;

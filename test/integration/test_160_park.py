@@ -219,6 +219,32 @@ def test_slow_uploads(httpd, connect):
         assert expected in client.response().text
 
 
+def test_an_end_that_nobody_waits_for(httpd):
+    """The app reads no more, and the client says that it sends no more: that is no
+    reason to look again all the time."""
+    def busy():
+        seconds = 0
+        for worker in httpd.workers():
+            with open(f"/proc/{worker.pid}/stat", encoding="ascii") as f:
+                seconds += sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13]))
+        return seconds / os.sysconf("SC_CLK_TCK")
+
+    raw = httpd.made["raw"]
+    raw.forget()
+    gate = raw.gate()
+    client = Raw(httpd.port)
+    ask(client, raw.target("digest", gate=gate), f"Content-Length: {1 << 30}",
+        method="POST")
+    raw.wait_gate(gate)
+    client.send(data(400000))
+    client.socket.shutdown(socket.SHUT_WR)
+    before, until = busy(), time.monotonic() + 1
+    wait_for(lambda: time.monotonic() > until)
+    assert busy() - before < 0.2
+    raw.open(gate)
+    assert client.response().status == 400
+
+
 def test_longer_than_the_timeout_of_the_mpm(httpd, connect):
     """Timeout is 4 s; the app may take longer as long as AppCoreRequestTimeout does."""
     raw = httpd.made["raw"]
@@ -320,6 +346,8 @@ def hold_until_refused(httpd, app, most):
         assert client.response().status == 200
     for client in clients:
         client.socket.close()
+    assert len(app.events("gate", gate=gate)) == len(clients) - 1, \
+        "the app got what was refused"
     return len(clients) - 1
 
 
