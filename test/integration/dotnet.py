@@ -96,6 +96,28 @@ def template(kind):
     return publish(source, kind)
 
 
+def source_of_template(kind):
+    """A folder of its own with what `dotnet new` makes."""
+    source = tempfile.mkdtemp(prefix=kind + "-", dir=cache())
+    run("new", kind, "-n", "Unmodified", "-o", source, "--no-restore")
+    return source
+
+
+def publish_variant(source, name, options):
+    """Of a copy, so that it can be done at the same time as others. The folder and
+    "", or None and why NuGet could not bring what that needs."""
+    copy = tempfile.mkdtemp(prefix=name + "-", dir=cache())
+    target = copy + "-published"
+    shutil.copytree(source, copy, dirs_exist_ok=True)
+    made = try_run("publish", copy, "-o", target, *PUBLISH, *options)
+    missing = re.search(r"error (NU(1101|1102|1301): .*)", made.stdout)
+    if missing:
+        return None, missing.group(1)
+    assert made.returncode == 0, made.stdout + made.stderr
+    shutil.rmtree(copy)
+    return target, ""
+
+
 def own_source(text, name, version):
     """A folder of its own for a project of one source file."""
     source = tempfile.mkdtemp(prefix=name + "-", dir=cache())

@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import os
 import shutil
+import socket
 import ssl
 import subprocess
 
@@ -42,7 +43,7 @@ class Authority:
         with open(self.path(name + ".pem"), encoding="ascii") as f:
             return hashlib.sha1(ssl.PEM_cert_to_DER_cert(f.read())).hexdigest().upper()
 
-    def request(self, port, path, identity=None, host=None):
+    def request(self, port, path, identity=None, host=None, sni=None):
         context = ssl.create_default_context(cafile=self.path("ca.pem"))
         context.check_hostname = False
         context.post_handshake_auth = True
@@ -51,6 +52,9 @@ class Authority:
                                     self.path(identity + ".key"))
         connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=30,
                                                  context=context)
+        if sni:
+            connection.sock = context.wrap_socket(socket.create_connection(
+                ("127.0.0.1", port), 30), server_hostname=sni)
         try:
             connection.request("GET", path, headers={"Host": host} if host else {})
             answer = connection.getresponse()
