@@ -102,8 +102,9 @@ internal static class Contract
 
     private static void Restore(string name, char separator, Func<string, bool> keep)
     {
-        var left = (Get(name) ?? "").Split(separator).Where(keep);
+        var left = string.Join(separator, (Get(name) ?? "").Split(separator).Where(keep));
 
-        Environment.SetEnvironmentVariable(name, string.Join(separator, left));
+        // Since .NET 9 an empty value is one, too.
+        Environment.SetEnvironmentVariable(name, left == "" ? null : left);
     }
 }

@@ -32,7 +32,7 @@ internal sealed class Discriminator(IHostEnvironment environment)
     internal static void Register(IServiceCollection services)
     {
         var others = services.Where(
-            d => d.ServiceType == typeof(IApplicationDiscriminator));
+            d => d.ServiceType == typeof(IApplicationDiscriminator) && !d.IsKeyedService);
         var isOwn = others.Any(d => d.ImplementationType?.Assembly.GetName().Name?
             .StartsWith("Microsoft.AspNetCore.", StringComparison.Ordinal) != true);
 

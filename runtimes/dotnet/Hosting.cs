@@ -30,14 +30,17 @@ internal static class Hosting
     {
         if (builder is IHostBuilder host)
         {
-            host.ConfigureServices((_, services) => Extend(services));
+            host.ConfigureServices((_, services) =>
+                StartupHook.Safely(() => Extend(services)));
         }
     }
 
     internal static void Extend(IServiceCollection services)
     {
-        var isWeb = services.Any(d => d.ServiceType == typeof(IServer));
-        var isDone = services.Any(d => d.ImplementationType == typeof(Filter));
+        // The first releases of .NET 8 throw when a keyed service is asked for its type.
+        var plain = services.Where(d => !d.IsKeyedService);
+        var isWeb = plain.Any(d => d.ServiceType == typeof(IServer));
+        var isDone = plain.Any(d => d.ImplementationType == typeof(Filter));
 
         if (!Contract.IsTaken || !isWeb || isDone)
         {
@@ -53,7 +56,7 @@ internal static class Hosting
         Logs.KeepSecret(services);
         Discriminator.Register(services);
         LimitShutdown(services);
-        if (!services.Any(d => IsStock(d.ImplementationInstance)))
+        if (!plain.Any(d => IsStock(d.ImplementationInstance)))
         {
             services.AddAuthenticationCore();
             Users.Announce(services);
