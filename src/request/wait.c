@@ -123,8 +123,9 @@ static int abandoned(const ac_wait_t *w)
 static ac_wait_e look(ac_wait_t *w)
 {
     apr_time_t now = ac_clock_now();
+    int called = atomic_exchange(&w->waiter.called, 0);
 
-    if (atomic_exchange(&w->waiter.called, 0) || news(w)) {
+    if ((called && w->turn) || news(w)) {
         return AC_WAIT_AGAIN;
     }
     if (abandoned(w)) {
@@ -156,6 +157,7 @@ ac_wait_e ac_wait_begin(ac_wait_t *w, int index, const ac_board_app_t *seen,
     }
     join(w);
     ac_dispatch_update(&w->waiter, index, seen);
+    w->turn = nap == AC_WAIT_TURN;
     w->nap_end = nap > 0 ? ac_clock_now() + nap : 0;
     return look(w);
 }

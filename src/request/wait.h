@@ -44,6 +44,8 @@ typedef struct ac_wait_t {
     apr_time_t until;           /* when to look again */
     apr_time_t ask_at;          /* when to tell the manager next */
     int asked;
+    int turn;                   /* a call ends the wait: after an attempt that failed,
+                                   its own permit would be what it is called for */
     int overdue;                /* nobody called it for long: its turn is now */
     uint32_t failures;          /* of the app, when the request came */
     int failures_known;
@@ -55,7 +57,8 @@ void ac_wait_init(ac_wait_t *w, request_rec *r, const ac_mount_t *mount);
 void ac_wait_arrive(ac_wait_t *w, const ac_board_app_t *app);
 
 /* Waits until the app is no longer as `seen` (index as well; -1: not on the
- * board) or, if nap is above 0, that time passed. */
+ * board) or, if nap is above 0, that time passed; with AC_WAIT_TURN also until it is
+ * called. */
 ac_wait_e ac_wait_begin(ac_wait_t *w, int index, const ac_board_app_t *seen,
                         apr_interval_time_t nap);
 /* Something happened to the eventfd or to the client (poll()'s events), or it is

@@ -116,6 +116,23 @@ def test_who_waits_too_long_is_told(httpd):
     assert httpd.get("/hasty/pid").status == 200
 
 
+@pytest.mark.mpm
+def test_a_refused_connection_is_no_turn(httpd):
+    """The permit that a failed attempt gives back calls nobody to the next attempt."""
+    httpd.allow("app hasty is not available",
+                r"app hasty: process \d+ .*takes no connections any more")
+    hasty = httpd.made["hasty"]
+    old = httpd.get("/hasty/pid").text
+    manager = httpd.helper("manager")
+    os.kill(manager, signal.SIGSTOP)
+    try:
+        assert httpd.get(hasty.target("retire")).text == "bye"
+        assert wait_for(lambda: httpd.get("/hasty/pid", timeout=5).status == 503)
+    finally:
+        os.kill(manager, signal.SIGCONT)
+    wait_for(lambda: httpd.get("/hasty/pid").text not in (old, ""))
+
+
 def owner_of(client, port):
     """The process of httpd that holds the other end of that connection."""
     mine = f":{client.getsockname()[1]:04X}"
