@@ -22,6 +22,7 @@
 #define ASSEMBLY ".dll"
 #define NUMBER_MAX 1000000000L
 #define CMDLINE_MAX 8192
+#define NO_COPY "no shadow copy, the app runs from its own folder: "
 
 typedef struct shadow_t {
     ac_look_t *look;
@@ -30,8 +31,6 @@ typedef struct shadow_t {
     ac_copy_t copy;
     long newest;                /* -1: there is none */
 } shadow_t;
-
-#define NO_COPY "no shadow copy, the app runs from its own folder: "
 
 static void give_up(const shadow_t *shadow, int err, const char *what)
 {
@@ -106,8 +105,8 @@ static int open_directory(shadow_t *shadow)
         give_up(shadow, EPERM, "not a folder of the app's user beside its own:");
         return 0;
     }
-    /* Another app of the same folder may be looked at in this moment. Where the
-     * file system knows no locks, the worst is a copy that is begun again. */
+    /* Another app of the same folder may be looked at in this moment, and the two
+     * would give names to each other's unfinished files. */
     flock(shadow->fd, LOCK_EX);
     shadow->copy.skip_dev = st.st_dev;
     shadow->copy.skip_ino = st.st_ino;
