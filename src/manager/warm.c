@@ -18,6 +18,7 @@
 #include <apr_strings.h>
 
 #include "http1/response.h"
+#include "http1/target.h"
 #include "manager/knock.h"
 
 #define BODY_MAX (1024 * 1024)
@@ -31,7 +32,8 @@
 
 struct ac_warm_t {
     apr_pool_t *p;
-    apr_array_header_t *paths;  /* const char * */
+    const char *prefix;         /* of the app, as it stands in a URL */
+    apr_array_header_t *paths;  /* const char *, with it */
     int strict;
     int at;                     /* of paths */
     const char *target;
@@ -57,18 +59,16 @@ static int is_dotnet(const ac_home_t *home)
     return home->facts.kind == AC_KIND_DOTNET;
 }
 
-static apr_array_header_t *copy_paths(const ac_home_t *home,
-                                      const apr_array_header_t *paths, apr_pool_t *p)
+static void copy_paths(ac_warm_t *warm, const apr_array_header_t *paths)
 {
-    apr_array_header_t *all = apr_array_make(p, paths->nelts, sizeof(const char *));
     int i;
 
+    warm->paths = apr_array_make(warm->p, paths->nelts, sizeof(const char *));
     for (i = 0; i < paths->nelts; ++i) {
-        APR_ARRAY_PUSH(all, const char *)
-            = apr_pstrcat(p, home->spec->prefix, APR_ARRAY_IDX(paths, i, const char *),
-                          NULL);
+        APR_ARRAY_PUSH(warm->paths, const char *)
+            = apr_pstrcat(warm->p, warm->prefix,
+                          APR_ARRAY_IDX(paths, i, const char *), NULL);
     }
-    return all;
 }
 
 /* 0: there is nothing to ask for. */
@@ -93,7 +93,8 @@ static int begin(ac_run_t *run)
     warm->p = p;
     warm->fd = -1;
     warm->strict = set->warm_up.origin != AC_ORIGIN_WEBCONFIG;
-    warm->paths = copy_paths(home, set->warm_up.v, p);
+    warm->prefix = ac_target_escape(home->spec->prefix, p);
+    copy_paths(warm, set->warm_up.v);
     warm->target = APR_ARRAY_IDX(warm->paths, 0, const char *);
     run->warm = warm;
     return 1;
@@ -137,7 +138,7 @@ static const char *compose(const ac_run_t *run, const ac_warm_t *warm)
     const char *scheme = spec->scheme ? spec->scheme : "http";
     const char *more = apr_psprintf(warm->p, "X-Forwarded-Host: %s\r\n"
                                     "X-Forwarded-Prefix: %s\r\nX-Real-IP: 127.0.0.1\r\n",
-                                    host, *spec->prefix ? spec->prefix : "/");
+                                    host, *warm->prefix ? warm->prefix : "/");
 
     if (is_dotnet(home)) {
         more = *run->token ? apr_pstrcat(warm->p, "MS-ASPNETCORE-TOKEN: ", run->token,
@@ -234,8 +235,7 @@ static int follow(ac_run_t *run)
     const char *location = is_redirect(warm->head)
                            ? apr_table_get(warm->head->headers, "Location") : NULL;
     const char *path = location && !warm->redirected
-                       ? ac_warm_inside(location,
-                                        ac_home_of(run->proc->app)->spec->prefix) : NULL;
+                       ? ac_warm_inside(location, warm->prefix) : NULL;
 
     if (!path) {
         return 0;

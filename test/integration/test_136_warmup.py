@@ -28,6 +28,11 @@ CONF = """
     AppCoreWarmUpPath /interim?n=16 /bytes?n=3000000
 </AppCoreApp>
 AppCoreMount /warm warm
+<AppCoreApp spelt>
+    AppCorePath {root}/apps/spelt
+    AppCoreWarmUpPath /remember /redirect?to=/caf%25C3%25A9%2520au%2520lait/remember
+</AppCoreApp>
+AppCoreMount "/caf\u00e9 au lait" spelt
 <AppCoreApp sick>
     AppCorePath {root}/apps/sick
     AppCoreDetailedErrors On
@@ -51,7 +56,7 @@ AppCoreMount /lazy lazy
 
 @pytest.fixture(scope="module")
 def httpd(env):
-    for name in ("warm", "sick", "eager", "lazy"):
+    for name in ("warm", "spelt", "sick", "eager", "lazy"):
         env.app(name, "plain")
     for name in ("eager", "lazy"):
         env.write("apps", name, "web.config", text=WEB_CONFIG)
@@ -89,6 +94,14 @@ def test_asked_before_it_is_ready(httpd):
     assert headers["X-Forwarded-Prefix"] == "/warm"
     ready = httpd.wait_log(r"app warm: .* is ready after (?:(\d+) ms|\d+\.\d s)")
     assert not ready[1] or int(ready[1]) >= 300
+
+
+def test_mount_that_is_spelt_otherwise_in_urls(httpd):
+    path = "/caf%C3%A9%20au%20lait"
+    assert httpd.get(path + "/pid").status == 200
+    asked = remembered(httpd, "spelt")
+    assert [target for target, _ in asked] == [path + "/remember"] * 2
+    assert asked[0][1]["X-Forwarded-Prefix"] == path
 
 
 @pytest.mark.parametrize("path, why", [
