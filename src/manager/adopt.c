@@ -170,6 +170,8 @@ void ac_adopt_all(ac_manager_t *m)
         }
         ac_publish_sweep(m);
         m->swept = 1;
+        ac_watch_open(m, &m->wake, m->wake.fd);
+        ac_watch_open(m, &m->notify, m->notify.fd);
     }
     ac_sup_config_end(m->sup);
     if (m->stopping) {

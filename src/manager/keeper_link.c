@@ -39,8 +39,9 @@ static void on_hello(ac_manager_t *m, ac_message_t *msg)
         _exit(1);
     }
     map_tables(m, take_fd(msg, 0), take_fd(msg, 1));
-    ac_watch_open(m, &m->wake, take_fd(msg, 2));
-    ac_watch_open(m, &m->notify, take_fd(msg, 3));
+    /* Read once all that they may be about is known; see ac_adopt_all(). */
+    m->wake.fd = take_fd(msg, 2);
+    m->notify.fd = take_fd(msg, 3);
     ac_loop_relay(m, take_fd(msg, 4));
 }
 

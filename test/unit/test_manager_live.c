@@ -463,6 +463,22 @@ START_TEST(test_next_manager_knows_the_children)
 }
 END_TEST
 
+/* A wake for an app whose processes are yet to be adopted would start more. */
+START_TEST(test_wakes_wait_for_the_start_sequence)
+{
+    asked_t asked;
+
+    configure_app();
+    child_hello();
+    wake();
+    expect_silence(100);
+    ck_assert_uint_eq(ac_board_manager(k.board), 0);
+    begin();
+    expect(&asked, AC_MSG_LOOK);
+    ck_assert_uint_eq(ac_board_manager(k.board), 1);
+}
+END_TEST
+
 START_TEST(test_lying_child_is_ignored)
 {
     int pair[2], row;
@@ -571,6 +587,7 @@ TCase *live_case(void)
     tcase_add_test(tc, test_next_manager_gives_up_what_never_ran);
     tcase_add_test(tc, test_child_that_ends_gives_its_shares_back);
     tcase_add_test(tc, test_next_manager_knows_the_children);
+    tcase_add_test(tc, test_wakes_wait_for_the_start_sequence);
     tcase_add_test(tc, test_lying_child_is_ignored);
     tcase_add_test(tc, test_stop);
     tcase_add_test(tc, test_manager_ends_with_its_keeper);
