@@ -27,6 +27,7 @@ GOOD = {
     "AppCoreProcessesPerApplication": ["1", "100", "2-8"],
     "AppCoreMaxConcurrency": ["Off", "1", "10000"],
     "AppCoreStartMode": ["OnDemand", "alwaysrunning"],
+    "AppCoreWarmUpPath": ["/", "/warm /up?x=1"],
     "AppCoreStartupTimeLimit": ["0", "3600"],
     "AppCoreShutdownTimeLimit": ["0", "600"],
     "AppCoreRequestTimeout": ["30", "500ms", "2m", "24h"],

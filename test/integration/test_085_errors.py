@@ -289,8 +289,13 @@ def test_sub_status_reaches_the_access_log(httpd):
     httpd.get(raw.answer("nonsense\r\n\r\n")[0])
     httpd.get("/public/logged")
     httpd.get("/bare/logged")
-    with open(httpd.path("access.log"), encoding="utf-8") as f:
-        lines = f.read().splitlines()
+
+    def logged():
+        """A line is written when the client may have its answer already."""
+        with open(httpd.path("access.log"), encoding="utf-8") as f:
+            lines = f.read().splitlines()
+        return lines if any(line.startswith("/bare/logged ") for line in lines) else None
+    lines = wait_for(logged)
     assert "/raw/answer 502 502.3" in lines
     assert "/public/logged 502 502.5" in lines
     assert "/bare/logged 502 502.3" in lines            # as ANCM, without its own page

@@ -43,7 +43,8 @@ APPS = {
     "rootling": "",
 }
 ENVIRONMENT = {"PATH", "LANG", "HOME", "APPCORE_APP", "APPCORE_PROCESS",
-               "APPCORE_GENERATION", "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "PORT"}
+               "APPCORE_GENERATION", "APPCORE_LOG", "NOTIFY_SOCKET", "LISTEN_FDS",
+               "LISTEN_PID", "PORT"}
 
 
 def replace_file(libc, path, text):

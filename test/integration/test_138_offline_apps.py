@@ -79,7 +79,7 @@ def test_requests_in_flight_end(site):
                  what="the request that waits for a byte")
         page = take_offline(site, "held")
         posting.send("1")
-        assert posting.receive().endswith(b"done")
+        assert b"done" in posting.receive()
         site.env.allow("still had requests in flight")
         assert b"test2" in waiting.receive()
     wait_for(lambda: not processes.alive(pid), 20, "the end of the app")
