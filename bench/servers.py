@@ -246,6 +246,11 @@ class Toolbox:
         return f"User {self.user}\nGroup {group}"
 
 
+# How a request of mod_appcore waits, where it is not the usual way.
+WAITING = {"hold": "\n    AppCoreKeepAliveHold 2ms",
+           "blocking": "\n    AppCoreAsync Off"}
+
+
 class Server:
     """One httpd and, where it does not start the app itself, the app."""
 
@@ -289,7 +294,8 @@ class Server:
     def launch(self):
         """How mod_appcore reaches the app: as it finds best, or as the name says."""
         if self.app == "c":
-            return f"AppCoreProcessPath {self.tools.backend}\n    AppCoreListen socket"
+            return f"AppCoreProcessPath {self.tools.backend}\n    AppCoreListen socket" \
+                + WAITING.get(self.transport, "")
         if self.transport == "socket":
             return 'AppCoreProcessPath node\n    AppCoreArguments "app.js {socket}"'
         return "AppCoreListen auto"
