@@ -56,6 +56,8 @@ def httpd(env):
     if TLS:
         env.modules += ["socache_shmcb", "ssl"]
     env.write("htdocs", "static.txt", text="static")
+    # Eight workers are few on purpose.
+    env.always_allowed += ["AH00484: server reached MaxRequestWorkers"]
     env.made = settings(env, RawApp(env, "held"), RawApp(env, "plain"))
     env.start(env.made)
     assert env.get("/held/pid").status == 200
