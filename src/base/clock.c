@@ -16,6 +16,11 @@ apr_time_t ac_clock_now(void)
     return (apr_time_t)ts.tv_sec * APR_USEC_PER_SEC + ts.tv_nsec / 1000;
 }
 
+apr_time_t ac_clock_earlier(apr_time_t a, apr_time_t b)
+{
+    return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
 apr_interval_time_t ac_backoff_delay(unsigned failures, uint32_t random)
 {
     apr_interval_time_t delay = FIRST_DELAY;

@@ -15,6 +15,9 @@
 
 apr_time_t ac_clock_now(void);
 
+/* The earlier of two times, either of which may be 0 for never. */
+apr_time_t ac_clock_earlier(apr_time_t a, apr_time_t b);
+
 /* Delay before attempt number `failures` + 1 in µs: 0 after the first failure,
  * then doubling from 250 ms to 30 s, each spread by ±25 % with `random` (any
  * uniform 32-bit value) so that many apps do not start in step. */

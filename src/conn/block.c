@@ -25,11 +25,6 @@ static int timeout_ms(apr_time_t now, apr_time_t until)
                                   ? left : apr_time_from_sec(3600)) + 999) / 1000;
 }
 
-static apr_time_t earlier(apr_time_t a, apr_time_t b)
-{
-    return a == 0 || (b != 0 && b < a) ? b : a;
-}
-
 /* The end of what the client sends is looked for where that ends the task;
  * elsewhere it would be reported over and over while nobody reads. */
 static short client_events(const ac_task_t *task)
@@ -64,9 +59,10 @@ static void wait_once(ac_task_t *task, apr_time_t until, int young)
 static apr_time_t look_again(const ac_task_t *task, apr_time_t until)
 {
     if (!task->client_is_socket) {
-        return earlier(until, ac_clock_now() + LOOK_AGAIN);
+        return ac_clock_earlier(until, ac_clock_now() + LOOK_AGAIN);
     }
-    return task->reads_body ? earlier(until, ac_clock_now() + READ_AGAIN) : until;
+    return task->reads_body ? ac_clock_earlier(until, ac_clock_now() + READ_AGAIN)
+                            : until;
 }
 
 int ac_block_run(ac_task_t *task)
@@ -75,8 +71,9 @@ int ac_block_run(ac_task_t *task)
     int rv;
 
     while ((rv = task->step(task)) == AC_TASK_WAIT) {
-        wait_once(task, look_again(task, earlier(task->deadline, slow_at)),
-                  slow_at != 0);
+        apr_time_t until = ac_clock_earlier(task->deadline, slow_at);
+
+        wait_once(task, look_again(task, until), slow_at != 0);
         if (slow_at && ac_clock_now() >= slow_at) {
             task->slow(task);
             slow_at = 0;
@@ -99,7 +96,7 @@ int ac_block_for(ac_task_t *task, apr_interval_time_t budget)
         else if (now >= end) {
             break;
         }
-        wait_once(task, earlier(task->deadline, until), 1);
+        wait_once(task, ac_clock_earlier(task->deadline, until), 1);
     }
     return rv;
 }

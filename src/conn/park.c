@@ -85,11 +85,6 @@ void ac_park_hold(conn_rec *c, apr_interval_time_t time)
     }
 }
 
-unsigned ac_park_count(void)
-{
-    return atomic_load_explicit(&park.all.parked, memory_order_relaxed);
-}
-
 /* Writing without waiting */
 
 void ac_park_flush(conn_rec *c)
@@ -164,7 +159,7 @@ static void full(const park_t *pk)
         ap_log_cerror(APLOG_MARK, APLOG_NOTICE, 0, pk->c, "as many requests wait "
                       "without a worker as may (%u in this process): the next hold "
                       "one each. AsyncRequestWorkerFactor, the limit of open files or "
-                      "AppCoreAsyncLimit set the number", ac_park_count());
+                      "AppCoreAsyncLimit set the number", atomic_load(&park.all.parked));
     }
 }
 
@@ -336,7 +331,7 @@ static int leave_to_mpm(park_t *pk)
     return OK;
 }
 
-int ac_park_possible(const ac_task_t *task)
+static int can_park(const ac_task_t *task)
 {
     request_rec *r = task->r;
 
@@ -388,7 +383,7 @@ int ac_park_run(ac_task_t *task)
     park_t *pk;
     int rv;
 
-    if (!ac_park_possible(task)) {
+    if (!can_park(task)) {
         return task->end(task, run_held(task));
     }
     pk = park_of(task->r->connection);

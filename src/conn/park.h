@@ -42,19 +42,12 @@ void ac_park_register_hooks(apr_pool_t *p);
 void ac_park_child_init(apr_pool_t *pchild, server_rec *s, unsigned limit,
                         apr_interval_time_t hold);
 
-/* 1 if a request of its kind may be parked now. It may turn out not to be: then
- * task->hold() is asked. */
-int ac_park_possible(const ac_task_t *task);
-
 /* Runs the task: what the handler returns, SUSPENDED if it was parked. Then
  * task->end() is called later, on whichever worker ends it. */
 int ac_park_run(ac_task_t *task);
 
 /* The connection's worker may wait so long for its next request (conn/hold.h). */
 void ac_park_hold(conn_rec *c, apr_interval_time_t time);
-
-/* Requests parked in this child. */
-unsigned ac_park_count(void);
 
 /* What the connection still holds for a client that is slow goes out as far as it
  * can without waiting. */

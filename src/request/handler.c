@@ -40,20 +40,14 @@ static int serve_static(request_rec *r, const ac_mount_t *mount)
     return ac_static_serve(r, mount, app_uid(&app, index));
 }
 
-/* A request that need not hold a worker needs no permit to begin with. */
+/* A request that need not hold a worker needs no permit to begin with; one that must
+ * asks for it (task.hold). */
 static int serve_app(request_rec *r, const ac_mount_t *mount)
 {
     ac_serve_t *s = ac_serve_create(r, mount);
 
     ac_park_hold(r->connection, mount->spec->set->keep_alive_hold.v);
-    if (!ac_workers_try(&s->permit, r, mount)) {
-        int rv = ac_park_possible(&s->task) ? AC_TASK_WAIT : s->task.hold(&s->task);
-
-        if (rv != AC_TASK_WAIT) {
-            return rv;
-        }
-        s->task.hurry = 1;
-    }
+    s->task.hurry = !ac_workers_try(&s->permit, r, mount);
     return ac_park_run(&s->task);
 }
 

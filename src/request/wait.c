@@ -107,11 +107,6 @@ static int news(const ac_wait_t *w)
            || (at >= 0 && memcmp(&now, &waiter->seen, sizeof(now)) != 0);
 }
 
-static apr_time_t earlier(apr_time_t a, apr_time_t b)
-{
-    return b && b < a ? b : a;
-}
-
 /* A supervisor that is being replaced is waited for; one that cannot start is not.
  * What runs goes on without it. */
 static int abandoned(const ac_wait_t *w)
@@ -139,7 +134,7 @@ static ac_wait_e look(ac_wait_t *w)
         return AC_WAIT_AGAIN;
     }
     ask(w, now);
-    w->until = earlier(earlier(w->deadline, w->nap_end), w->ask_at);
+    w->until = ac_clock_earlier(ac_clock_earlier(w->deadline, w->nap_end), w->ask_at);
     return AC_WAIT_PENDING;
 }
 
