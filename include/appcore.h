@@ -11,22 +11,24 @@
  *
  * VERSIONS. Structs that may grow begin with their size as whoever fills them was
  * compiled; members are only ever added at the end. Look at a member that version 1
- * did not have through APPCORE_HAS(). What an app leaves out is NULL.
+ * did not have through APPCORE_HAS(). What an app leaves out is NULL. Flags that one
+ * side does not know it ignores.
  *
  * THREADS. handle() is called on a worker of httpd, by many at a time if the app
  * says APPCORE_THREAD_SAFE. No request belongs to a thread: its callbacks come one
  * after the other, each on whichever worker holds the request. In a callback of a
  * request the app may use every function of the host for that request. On any other
- * thread, only post(), complete(), abort(), aborted() and log(); the others answer
- * APPCORE_ELSEWHERE. What post() runs is a callback too, but it does not wait for one
- * that is busy in the app's own code: an app may block in handle() until another of
- * its threads has read or written for it.
+ * thread, and in on_disconnect(), only post(), complete(), abort(), aborted() and log()
+ * with log_level(); the others answer APPCORE_ELSEWHERE. What post() runs is a callback
+ * too, but it does not wait for one that is busy in the app's own code: an app may
+ * block in handle() until another of its threads has read or written for it.
  *
  * LIFE. A request is a number that is never given twice by one process. It ends when
- * handle() returns anything but APPCORE_PENDING, or by complete(). Afterwards every
- * function answers APPCORE_GONE; nothing the host gave for it may be used, and no
- * callback comes any more. What the host gives (strings, headers) lives until then;
- * what the app gives is used before the function returns.
+ * handle() returns anything but APPCORE_PENDING, or by complete(), which may be called
+ * even before handle() answers APPCORE_PENDING and then counts from there. Afterwards
+ * every function answers APPCORE_GONE, nothing the host gave for it may be used, and the
+ * only callback that still comes is release(). What the host gives (strings, headers)
+ * lives until then; what the app gives is used before the function returns.
  *
  * STRINGS are pointer and length, not ended by NUL, and bytes as they came. */
 
@@ -124,19 +126,25 @@ typedef struct appcore_host {
     size_t size;
     uint32_t version;
 
-    /* Status line and header fields, unless they were sent. Nothing goes out before
-     * the first write(). reason may be empty. Content-Length, if given, is kept to;
-     * Transfer-Encoding and Connection are the host's affair. */
+    /* Status (200 to 999) and header fields, once; APPCORE_INVALID if they were said
+     * before, or if a field is none that HTTP allows. Nothing goes out before the first
+     * write(). reason may be empty. Content-Length, if given, is kept to: write() takes
+     * no more, and the client of an answer that ends before sees that it is cut off.
+     * Transfer-Encoding and Connection are the host's affair. What is written to HEAD,
+     * 204 and 304 is counted and dropped. */
     int (*start)(appcore_request, int status, appcore_str reason,
                  const appcore_field *fields, size_t n);
     /* start(), the body and its end in one; a Content-Length is added. */
     int (*respond)(appcore_request, int status, appcore_str reason,
                    const appcore_field *fields, size_t n,
                    const struct iovec *body, size_t n_body);
-    /* An interim response, 100 to 199 but for 101. */
+    /* An interim response, 100 to 199 but for 101, before start(). A client of HTTP/1.0
+     * gets none, which is no fault. */
     int (*inform)(appcore_request, int status, const appcore_field *fields, size_t n);
     /* How many bytes were taken; fewer than given, or APPCORE_AGAIN for none, only with
-     * APPCORE_NONBLOCK. Without start() the status is 200. */
+     * APPCORE_NONBLOCK (and what was not taken, APPCORE_LAST included, is to be written
+     * again). Without start() the status is 200. Without APPCORE_FLUSH the host may keep
+     * a little, at most until the request ends. */
     int64_t (*write)(appcore_request, const struct iovec *data, size_t n,
                      uint32_t flags);
     /* A part of a regular file; length -1: to its end. The path is opened by the
@@ -145,7 +153,8 @@ typedef struct appcore_host {
     int (*sendfile)(appcore_request, appcore_str path, int64_t offset, int64_t length,
                     uint32_t flags);
     int (*trailer)(appcore_request, appcore_str name, appcore_str value);
-    /* Of the body, or of an upgraded connection: bytes read, 0 at the end. */
+    /* Of the body, or of an upgraded connection: bytes read, 0 at the end. What is left
+     * of a body when the request ends is the host's affair. */
     int64_t (*read)(appcore_request, void *data, size_t size, uint32_t flags);
     /* 101 (extended CONNECT: 200) with these fields goes out; from then on read() and
      * write() are a stream in both directions. LAST ends ours. */
@@ -157,11 +166,12 @@ typedef struct appcore_host {
     int (*post)(appcore_request,
                 void (*fn)(void *app, appcore_request, void *data, int result),
                 void *data);
-    /* Any thread, once: a request that handle() left pending has its answer. What was
+    /* Any thread, once: a request that handle() leaves pending has its answer. What was
      * posted before is run before. result: APPCORE_OK, or APPCORE_FAILED: 500 if
-     * nothing was sent, else the client sees that it is cut off. */
+     * nothing was sent, else the client sees that it is cut off. APPCORE_OK without any
+     * answer is APPCORE_FAILED. */
     int (*complete)(appcore_request, int result);
-    /* Any thread: 1 if the client is gone. */
+    /* Any thread: 1 if the client is gone, else 0. */
     int (*aborted)(appcore_request);
     /* Any thread: cuts the client off; the request is still to be completed. */
     int (*abort)(appcore_request);
@@ -214,15 +224,18 @@ typedef struct appcore_config {
 /* appcore_config.flags */
 #define APPCORE_DETAILED_ERRORS 0x1u
 
-/* handle(); init() answers one of OK, PENDING and FAILED. */
-#define APPCORE_DONE 0          /* the answer is complete */
+/* handle(). Anything else is taken as APPCORE_FAILED, with what complete() says of that.
+ * init() answers one of OK, PENDING and FAILED. */
+#define APPCORE_DONE 0          /* the answer is complete; without any: APPCORE_FAILED */
 #define APPCORE_PENDING 1       /* complete() follows */
-#define APPCORE_DECLINED 2      /* not the app's: httpd goes on with the request */
+#define APPCORE_DECLINED 2      /* not the app's, which neither read nor answered: httpd
+                                 * goes on with the request */
 
 /* appcore_app.flags */
 #define APPCORE_NO_UNLOAD 0x1u      /* never dlclose()d: it brings a runtime */
 #define APPCORE_SINGLE_PROCESS 0x2u /* several copies at a time are not wanted */
-#define APPCORE_THREAD_SAFE 0x4u    /* else handle() is called by one at a time */
+#define APPCORE_THREAD_SAFE 0x4u    /* else callbacks of two requests do not overlap,
+                                     * but for on_disconnect() */
 
 /* What the app does. Everything but handle may be NULL. app is what init() set. */
 typedef struct appcore_app {
@@ -235,11 +248,13 @@ typedef struct appcore_app {
      * why: strings that live on. */
     int (*init)(const appcore_host *, const appcore_config *, void **app,
                 appcore_failure *failure);
-    /* *data is NULL, and the app's: other callbacks of the request get it. */
+    /* *data is NULL, and the app's to set here: other callbacks of the request get it.
+     * release() is where it is freed, since on_disconnect() may be looking at it. */
     int (*handle)(void *app, appcore_request, const appcore_info *, void **data);
-    /* After APPCORE_AGAIN: it is worth trying again. */
+    /* After APPCORE_AGAIN: it is worth trying again. Not before handle() has answered
+     * APPCORE_PENDING. */
     void (*on_io)(void *app, appcore_request, void *data, uint32_t events);
-    /* The client is gone; once, within a second, on any thread, perhaps beside
+    /* The client is gone; at most once, within a second, on any thread, perhaps beside
      * another callback of the request. The request is still to be completed. */
     void (*on_disconnect)(void *app, appcore_request, void *data);
     /* The first callback on a thread comes after it, the last before. */
@@ -249,6 +264,9 @@ typedef struct appcore_app {
     void (*quiesce)(void *app);
     /* Nothing is called afterwards. Pending requests are completed or lost. */
     void (*shutdown)(void *app, uint32_t limit_ms);
+    /* The request has ended and none of its callbacks runs any more: once for every
+     * request whose *data is not NULL, on any thread. */
+    void (*release)(void *app, void *data);
 } appcore_app;
 
 /* The one symbol an app exports. NULL: it cannot run here. */
