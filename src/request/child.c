@@ -15,6 +15,7 @@
 #include "http_log.h"
 #include "base/clock.h"
 #include "conn/task.h"
+#include "inproc/app.h"
 #include "parent/parent.h"
 #include "request/client.h"
 #include "request/dispatch.h"
@@ -253,6 +254,7 @@ void ac_request_child_init(apr_pool_t *pchild, server_rec *s)
     ac_workers_init(pchild);
     ac_dispatch_init(pchild, s);
     limit_parking(pchild, s);
+    ac_inproc_child_init(pchild, s);
     serving = 1;
     ac_child_hello();
 }

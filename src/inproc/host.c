@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#include "inproc/host.h"
+
+#include <string.h>
+
+void ac_host_fill(appcore_host *host)
+{
+    memset(host, 0, sizeof(*host));
+    host->size = sizeof(*host);
+    host->version = APPCORE_ABI;
+}
+
+void ac_host_copy_app(appcore_app *to, const appcore_app *given)
+{
+    memset(to, 0, sizeof(*to));
+    memcpy(to, given, given->size < sizeof(*to) ? given->size : sizeof(*to));
+    to->size = sizeof(*to);
+}
