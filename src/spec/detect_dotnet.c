@@ -8,6 +8,7 @@
 #include <strings.h>
 #include <unistd.h>
 #include <apr_strings.h>
+#include "spec/bundle.h"
 #include "spec/json.h"
 
 #define CANDIDATES_MAX 64
@@ -115,21 +116,44 @@ static const char *base_of(const ac_look_t *look)
     return *arg == '/' ? NULL : arg;
 }
 
-unsigned ac_look_hookable(ac_look_t *look)
+/* A program in one file has its configuration inside. */
+static json_t *read_bundled(ac_look_t *look, const char *program)
+{
+    int fd = ac_folder_open_file(look->folder, program);
+    apr_size_t len = 0;
+    const char *config;
+
+    if (fd < 0) {
+        return NULL;
+    }
+    config = ac_bundle_config(fd, &len, look->p);
+    close(fd);
+    return config ? ac_json_parse(look, program, config, len) : NULL;
+}
+
+/* One that is broken is the runtime's to complain about. */
+static const json_t *read_options(ac_look_t *look, const char *base)
 {
     ac_result_t before = look->launch->result;
+    json_t *tree = ac_json_read(look, beside(look, base, ".runtimeconfig.json"));
+
+    if (!tree && look->launch->result.fault == AC_FAULT_NONE) {
+        tree = read_bundled(look, base);
+    }
+    look->launch->result = before;
+    return json_object_get(tree, "runtimeOptions");
+}
+
+unsigned ac_look_hookable(ac_look_t *look)
+{
     const char *base = base_of(look);
     const char *version;
     const json_t *options;
-    json_t *tree;
 
     if (!base) {
         return 0;
     }
-    /* One that is broken is the runtime's to complain about. */
-    tree = ac_json_read(look, beside(look, base, ".runtimeconfig.json"));
-    look->launch->result = before;
-    options = json_object_get(tree, "runtimeOptions");
+    options = read_options(look, base);
     version = aspnetcore_version(options);
     return version && runs_hooks(options) ? (unsigned)strtoul(version, NULL, 10) & 0xff
                                           : 0;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #define SECTIONS_MAX 1024
+#define SEGMENTS_MAX 64
 #define TABLE_MAX (4 * 1024 * 1024)
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
@@ -28,11 +29,16 @@ static void *read_at(int fd, uint64_t offset, uint64_t size, apr_pool_t *p)
     return pread(fd, data, size, (off_t)offset) == (ssize_t)size ? data : NULL;
 }
 
-static int is_usable(const Elf64_Ehdr *head)
+static int is_ours(const Elf64_Ehdr *head)
 {
     return !memcmp(head->e_ident, ELFMAG, SELFMAG)
            && head->e_ident[EI_CLASS] == ELFCLASS64
-           && head->e_ident[EI_DATA] == OUR_ORDER && head->e_type == ET_DYN
+           && head->e_ident[EI_DATA] == OUR_ORDER;
+}
+
+static int is_usable(const Elf64_Ehdr *head)
+{
+    return is_ours(head) && head->e_type == ET_DYN
            && head->e_shentsize == sizeof(Elf64_Shdr)
            && head->e_shnum > 0 && head->e_shnum <= SECTIONS_MAX;
 }
@@ -82,4 +88,38 @@ int ac_elf_exports(int fd, const char *symbol, apr_pool_t *ptemp)
         }
     }
     return 0;
+}
+
+static int64_t find_in(int fd, const Elf64_Phdr *segment, const void *bytes,
+                       apr_size_t len, apr_pool_t *p)
+{
+    const char *data = read_at(fd, segment->p_offset, segment->p_filesz, p);
+    const char *at = data ? memmem(data, segment->p_filesz, bytes, len) : NULL;
+
+    return at ? (int64_t)segment->p_offset + (at - data) : -1;
+}
+
+int64_t ac_elf_find(int fd, const void *bytes, apr_size_t len, apr_pool_t *ptemp)
+{
+    const Elf64_Ehdr *head = read_at(fd, 0, sizeof(*head), ptemp);
+    const Elf64_Phdr *segments;
+    uint64_t left = TABLE_MAX;
+    int64_t at = -1;
+    int i;
+
+    if (!head || !is_ours(head) || head->e_phnum > SEGMENTS_MAX
+        || head->e_phentsize != sizeof(*segments)) {
+        return -1;
+    }
+    segments = read_at(fd, head->e_phoff, head->e_phnum * sizeof(*segments), ptemp);
+    for (i = 0; segments && at < 0 && i < head->e_phnum; ++i) {
+        const Elf64_Phdr *segment = &segments[i];
+
+        if (segment->p_type == PT_LOAD && (segment->p_flags & PF_W)
+            && segment->p_filesz <= left) {
+            left -= segment->p_filesz;
+            at = find_in(fd, segment, bytes, len, ptemp);
+        }
+    }
+    return at;
 }

@@ -4,13 +4,18 @@
 #ifndef AC_SPEC_ELF_H
 #define AC_SPEC_ELF_H
 
-/* Reads what a shared object exports without loading it. */
+/* Reads ELF files without loading them: piecewise, at most a few MiB, and trusting
+ * nothing in there. */
 
+#include <stdint.h>
 #include <apr_pools.h>
 
 /* 1 iff fd is a 64-bit ELF shared object of this byte order that defines the
- * symbol. Reads the file piecewise, at most a few MiB of it, and trusts nothing
- * in there. */
+ * symbol. */
 int ac_elf_exports(int fd, const char *symbol, apr_pool_t *ptemp);
+
+/* Where in the initialised variables of a 64-bit ELF program of this byte order
+ * these bytes stand, as an offset in the file; -1. */
+int64_t ac_elf_find(int fd, const void *bytes, apr_size_t len, apr_pool_t *ptemp);
 
 #endif

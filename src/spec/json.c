@@ -11,16 +11,12 @@ static apr_status_t free_tree(void *data)
     return APR_SUCCESS;
 }
 
-json_t *ac_json_read(ac_look_t *look, const char *name)
+json_t *ac_json_parse(ac_look_t *look, const char *name, const char *data,
+                      apr_size_t len)
 {
     json_error_t error;
-    apr_size_t len = 0;
     json_t *tree;
-    char *data = ac_folder_read(look->folder, name, &len, &look->launch->result);
 
-    if (!data) {
-        return NULL;
-    }
     /* Tools of Windows begin files with a mark that JSON does not allow. */
     if (len >= 3 && !memcmp(data, "\xef\xbb\xbf", 3)) {
         data += 3;
@@ -36,4 +32,12 @@ json_t *ac_json_read(ac_look_t *look, const char *name)
     }
     apr_pool_cleanup_register(look->p, tree, free_tree, apr_pool_cleanup_null);
     return tree;
+}
+
+json_t *ac_json_read(ac_look_t *look, const char *name)
+{
+    apr_size_t len = 0;
+    char *data = ac_folder_read(look->folder, name, &len, &look->launch->result);
+
+    return data ? ac_json_parse(look, name, data, len) : NULL;
 }

@@ -13,4 +13,8 @@
  * into the look's result when it is no JSON object. */
 json_t *ac_json_read(ac_look_t *look, const char *name);
 
+/* The same of bytes that were read already; `name` is for the fault. */
+json_t *ac_json_parse(ac_look_t *look, const char *name, const char *data,
+                      apr_size_t len);
+
 #endif

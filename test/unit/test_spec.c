@@ -28,7 +28,7 @@ int main(void)
     TCase *cases[] = {
         merge_case(), wire_case(), env_case(), text_case(), webconfig_case(),
         folder_case(), look_case(), look_dotnet_case(), look_files_case(),
-        companion_case(), survey_case(), shadow_case()
+        companion_case(), bundle_case(), survey_case(), shadow_case()
     };
     Suite *suite = suite_create("spec");
     SRunner *runner;

@@ -29,6 +29,7 @@ TCase *look_dotnet_case(void);
 TCase *look_files_case(void);
 TCase *folder_case(void);
 TCase *companion_case(void);
+TCase *bundle_case(void);
 TCase *survey_case(void);
 TCase *shadow_case(void);
 
