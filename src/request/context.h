@@ -14,6 +14,7 @@
 typedef struct ac_context_t {
     const char *original_path;  /* r->uri as httpd normalised it */
     const ac_mount_t *mount;    /* NULL: not an app's */
+    int was_checked;            /* httpd had a user's credentials verified */
     const char *request_id;     /* the same on every attempt; NULL until needed */
 } ac_context_t;
 

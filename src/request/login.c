@@ -138,9 +138,9 @@ static int is_for_error(const request_rec *r)
     return 0;
 }
 
-int ac_login_offer(request_rec *r, const ac_mount_t *mount)
+int ac_login_offer(request_rec *r, const ac_mount_t *mount, int was_checked)
 {
-    const char *type = r->user ? NULL : auth_type(r);
+    const char *type = r->user && was_checked ? NULL : auth_type(r);
     const login_t *login;
     int rv = DECLINED;
 
@@ -149,9 +149,12 @@ int ac_login_offer(request_rec *r, const ac_mount_t *mount)
     }
     login = find_login(type);
     if (brings_credentials(r, login)) {
+        /* Whoever asks ap_get_basic_auth_pw() for the password names the user by
+         * that, whose password nobody has looked at. */
+        r->user = NULL;
         rv = authenticate(r);
     }
-    else if (may_have_session(r, login)) {
+    else if (!r->user && may_have_session(r, login)) {
         rv = take_session(r);
     }
     if (rv == OK) {

@@ -17,8 +17,9 @@
 #include "conf/conf.h"
 
 /* After access control: logs a client in that brings what the location's AuthType
- * takes. OK, or what the client gets, with a wrong password for instance. */
-int ac_login_offer(request_rec *r, const ac_mount_t *mount);
+ * takes. OK, or what the client gets, with a wrong password for instance.
+ * `was_checked`: httpd had its modules do so already. */
+int ac_login_offer(request_rec *r, const ac_mount_t *mount, int was_checked);
 
 /* The app answered 401: adds the location's challenge to err_headers_out. OK; or the
  * status of an answer that takes the place of the app's, as of a redirect; or

@@ -9,6 +9,7 @@
  *                      It wins over DocumentRoot and whatever maps all URLs.
  *   map_to_storage     after TRACE and OPTIONS *: there is no file, so no
  *                      <Directory> and no .htaccess; <Location> applies.
+ *   check_authn        note that httpd verifies a user.
  *   type_checker       log in who offers to, judge other spellings of the path; then
  *                      take the request before mod_mime, whose AddHandler would
  *                      take away app URLs that end in .php or .cgi.
@@ -90,6 +91,17 @@ static int map_to_storage(request_rec *r)
     return is_ours(r) ? OK : DECLINED;
 }
 
+/* httpd asks only where a user is required. */
+static int note_check(request_rec *r)
+{
+    ac_context_t *ctx = ac_context_get(r);
+
+    if (ctx) {
+        ctx->was_checked = 1;
+    }
+    return DECLINED;
+}
+
 static int check_type(request_rec *r)
 {
     return is_ours(r) ? OK : DECLINED;
@@ -126,7 +138,7 @@ static int check_access(request_rec *r)
     if (!is_ours(r) || r->main) {
         return DECLINED;
     }
-    rv = ac_login_offer(r, ac_context_get(r)->mount);
+    rv = ac_login_offer(r, ac_context_get(r)->mount, ac_context_get(r)->was_checked);
     if (rv != OK) {
         return rv;
     }
@@ -155,6 +167,8 @@ void ac_route_register(apr_pool_t *p)
     ap_hook_translate_name(remember, NULL, rewrite, APR_HOOK_REALLY_FIRST);
     ap_hook_translate_name(translate, explicit_maps, general_maps, APR_HOOK_MIDDLE);
     ap_hook_map_to_storage(map_to_storage, NULL, NULL, APR_HOOK_LAST);
+    ap_hook_check_authn(note_check, NULL, NULL, APR_HOOK_REALLY_FIRST,
+                        AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_type_checker(check_access, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_type_checker(check_type, NULL, NULL, APR_HOOK_FIRST);
 }
