@@ -157,9 +157,10 @@ static void read_entries(ac_keeper_t *k, const head_t *old, const head_t *ours, 
 {
     int n, ending = 0, same = is_same_httpd(old, ours), taken = 0;
     ac_leftover_t *left = calloc((size_t)max, sizeof(*left));
+    int *places = calloc((size_t)max, sizeof(*places));
     entry_t entry;
 
-    for (n = 0; left && n < max; ++n) {
+    for (n = 0; left && places && n < max; ++n) {
         off_t at = (off_t)(n + 1) * old->entry_size;
 
         memset(&entry, 0, sizeof(entry));
@@ -170,18 +171,21 @@ static void read_entries(ac_keeper_t *k, const head_t *old, const head_t *ours, 
             ++taken;
             continue;
         }
-        left[ending++] = entry.who;
-        if (same) {
-            clear_entry(k, n);
-        }
+        left[ending] = entry.who;
+        places[ending++] = n;
     }
     if (ending) {
         ac_leftover_end(left, ending);
+    }
+    /* Not before: whoever kills this keeper in between leaves it to the next one. */
+    while (same && ending > 0) {
+        clear_entry(k, places[--ending]);
     }
     if (taken) {
         ac_keeper_log(k, AC_LEVEL_NOTICE, NULL, "took over %d processes from a keeper "
                       "that is gone; they go on and are replaced one by one", taken);
     }
+    free(places);
     free(left);
 }
 

@@ -165,8 +165,8 @@ static apr_status_t run_program(ac_keeper_t *k, const ac_keeper_app_t *app,
     };
     ac_helper_t *helper = NULL;
     apr_status_t rv;
-    int ends[2], status;
-    pid_t pid;
+    ac_spawned_t spawned;
+    int ends[2];
 
     what.argv = proc->log.file ? program_argv(proc->log.file, k->ptemp) : NULL;
     if (!what.argv) {
@@ -177,10 +177,12 @@ static apr_status_t run_program(ac_keeper_t *k, const ac_keeper_app_t *app,
     }
     what.env = program_env(k->ptemp);
     what.in = ends[0];
-    rv = ac_spawn(&pid, &status, &what);
+    rv = ac_spawn(&spawned, &what);
     close(ends[0]);
     if (rv == APR_SUCCESS) {
-        helper = ac_helper_watch(k, pid, status);
+        /* Without a keeper and a relay it comes to the end of its input. */
+        ac_spawn_release(&spawned);
+        helper = ac_helper_watch(k, spawned.pid, spawned.status);
         rv = helper ? APR_SUCCESS : EAGAIN;
     }
     if (helper) {

@@ -279,6 +279,35 @@ apr_status_t ac_kproc_watch_end(ac_keeper_t *k, ac_kproc_t *proc, int pidfd)
     return ac_kwatch_set(k, &proc->pidfd, pidfd, EPOLLIN);
 }
 
+/* Watches what was spawned, writes it down, and only then lets it go on. */
+static apr_status_t follow(ac_keeper_t *k, ac_kproc_t *proc, ac_spawned_t *spawned)
+{
+    apr_status_t rv;
+    ac_stat_t st;
+    int pidfd;
+
+    proc->is.pid = (uint32_t)spawned->pid;
+    ac_kwatch_init(&proc->status, proc, on_status);
+    rv = ac_kwatch_set(k, &proc->status, spawned->status, EPOLLIN);
+    if (rv == APR_SUCCESS) {
+        pidfd = ac_pidfd_open(spawned->pid);
+        rv = pidfd < 0 ? errno : ac_kproc_watch_end(k, proc, pidfd);
+    }
+    if (rv == APR_SUCCESS) {
+        proc->start = ac_stat_read(&st, spawned->pid) ? st.start : 0;
+        ac_ledger_put(k, proc);
+    }
+    else {
+        /* Unwatched it would be lost: it ends here and now. */
+        kill(spawned->pid, SIGKILL);
+        waitpid(spawned->pid, NULL, 0);
+        proc->is.pid = 0;
+        ac_kwatch_close(k, &proc->status);
+    }
+    ac_spawn_release(spawned);
+    return rv;
+}
+
 static apr_status_t start(ac_keeper_t *k, ac_kproc_t *proc, const ac_spawn_request_t *req,
                           const ac_keeper_app_t *app)
 {
@@ -287,8 +316,7 @@ static apr_status_t start(ac_keeper_t *k, ac_kproc_t *proc, const ac_spawn_reque
         .app = app, .argv = req->argv, .env = req->env, .in = -1, .files = &k->files
     };
     apr_status_t rv = APR_SUCCESS;
-    pid_t pid;
-    int status, pidfd;
+    ac_spawned_t spawned;
 
     if (pipe2(out, O_CLOEXEC) < 0 || pipe2(err, O_CLOEXEC) < 0) {
         rv = errno;
@@ -298,30 +326,16 @@ static apr_status_t start(ac_keeper_t *k, ac_kproc_t *proc, const ac_spawn_reque
         what.out = out[1];
         what.err = err[1];
         what.listener = req->reach & AC_REACH_FD ? proc->listener : -1;
-        rv = ac_spawn(&pid, &status, &what);
+        rv = ac_spawn(&spawned, &what);
     }
     close_fd(&out[1]);
     close_fd(&err[1]);
-    if (rv != APR_SUCCESS) {
-        close_fd(&out[0]);
-        close_fd(&err[0]);
-        return rv;
-    }
-    proc->is.pid = (uint32_t)pid;
     proc->out = out[0];
     proc->err = err[0];
-    ac_kwatch_init(&proc->status, proc, on_status);
-    rv = ac_kwatch_set(k, &proc->status, status, EPOLLIN);
     if (rv == APR_SUCCESS) {
-        pidfd = ac_pidfd_open(pid);
-        rv = pidfd < 0 ? errno : ac_kproc_watch_end(k, proc, pidfd);
+        rv = follow(k, proc, &spawned);
     }
     if (rv != APR_SUCCESS) {
-        /* Unwatched it would be lost: it ends here and now. */
-        kill(pid, SIGKILL);
-        waitpid(pid, NULL, 0);
-        proc->is.pid = 0;
-        ac_kwatch_close(k, &proc->status);
         ac_kproc_close_output(proc);
     }
     return rv;
@@ -355,7 +369,6 @@ void ac_kproc_spawn(ac_keeper_t *k, const ac_spawn_request_t *req)
     const ac_keeper_app_t *app = ac_keeper_config_find(k->config, req->app_id);
     ac_kproc_t *proc = ac_kproc_find(k, req->tag);
     apr_status_t rv;
-    ac_stat_t st;
 
     if (!app || (proc && (proc->is.pid || proc->is.app_id != req->app_id))) {
         not_started(k, req->tag, APR_EINVAL, "there is no such app");
@@ -377,8 +390,6 @@ void ac_kproc_spawn(ac_keeper_t *k, const ac_spawn_request_t *req)
         not_started(k, req->tag, rv, strerror(rv));
         return;
     }
-    proc->start = ac_stat_read(&st, (pid_t)proc->is.pid) ? st.start : 0;
-    ac_ledger_put(k, proc);
     send_stream(k, proc, 1);
     answer(k, AC_MSG_SPAWNED, req->tag, proc->is.pid);
 }

@@ -218,12 +218,23 @@ static int run(const char **argv, const char **env)
     return error;
 }
 
-static void child(const ac_spawn_t *what, int status_fd)
+static int is_released(const int go[2])
+{
+    char byte;
+
+    close(go[1]);
+    return read(go[0], &byte, 1) == 1;
+}
+
+static void child(const ac_spawn_t *what, int status_fd, const int go[2])
 {
     ac_result_t res = AC_RESULT_OK;
 
     /* A session, not just a group: what the app leaves behind is found by it. */
     setsid();
+    if (!is_released(go)) {
+        _exit(126);
+    }
     if (!place_all(what, status_fd)) {
         _exit(125);
     }
@@ -240,28 +251,45 @@ static void child(const ac_spawn_t *what, int status_fd)
     _exit(127);
 }
 
-apr_status_t ac_spawn(pid_t *ppid, int *pstatus, const ac_spawn_t *what)
+apr_status_t ac_spawn(ac_spawned_t *spawned, const ac_spawn_t *what)
 {
-    int status[2];
+    int status[2], go[2];
+    apr_status_t rv = APR_SUCCESS;
     pid_t pid;
 
     if (pipe2(status, O_CLOEXEC | O_NONBLOCK) < 0) {
         return errno;
     }
-    pid = fork();
-    if (pid == 0) {
-        child(what, status[1]);
-    }
-    close(status[1]);
-    if (pid < 0) {
-        apr_status_t rv = errno;
-
+    if (pipe2(go, O_CLOEXEC) < 0) {
+        rv = errno;
         close(status[0]);
+        close(status[1]);
         return rv;
     }
-    *ppid = pid;
-    *pstatus = status[0];
+    pid = fork();
+    if (pid == 0) {
+        child(what, status[1], go);
+    }
+    rv = pid < 0 ? errno : APR_SUCCESS;
+    close(status[1]);
+    close(go[0]);
+    if (rv != APR_SUCCESS) {
+        close(status[0]);
+        close(go[1]);
+        return rv;
+    }
+    *spawned = (ac_spawned_t) { .pid = pid, .status = status[0], .go = go[1] };
     return APR_SUCCESS;
+}
+
+/* The child may be gone: SIGPIPE is blocked, and its end is told elsewhere. */
+void ac_spawn_release(ac_spawned_t *spawned)
+{
+    ssize_t n = write(spawned->go, "", 1);
+
+    (void)n;
+    close(spawned->go);
+    spawned->go = -1;
 }
 
 /* The bytes come from our own code, but in a process with the app's identity:

@@ -8,7 +8,11 @@
  *
  * The keeper forks and goes on; everything that may fail or wait happens in the
  * child. Its way up to exec is told through a close-on-exec pipe: an end without
- * bytes means that the program runs, an ac_result_t says what went wrong. */
+ * bytes means that the program runs, an ac_result_t says what went wrong.
+ *
+ * The child becomes nothing before it is released. Should the keeper be killed
+ * first, before it has written down whom it made, then the child ends: nobody would
+ * ever end the program. */
 
 #include <sys/types.h>
 #include <apr_errno.h>
@@ -27,8 +31,14 @@ typedef struct ac_spawn_t {
     int listener;               /* becomes descriptor 3; -1: none */
 } ac_spawn_t;
 
-/* On success *pstatus is the reading end of that pipe, non-blocking. */
-apr_status_t ac_spawn(pid_t *ppid, int *pstatus, const ac_spawn_t *what);
+typedef struct ac_spawned_t {
+    pid_t pid;
+    int status;                 /* the reading end of that pipe, non-blocking */
+    int go;                     /* closed by ac_spawn_release() */
+} ac_spawned_t;
+
+apr_status_t ac_spawn(ac_spawned_t *spawned, const ac_spawn_t *what);
+void ac_spawn_release(ac_spawned_t *spawned);
 
 /* APR_EAGAIN: the child is on its way; APR_SUCCESS: *res says how it went. */
 apr_status_t ac_spawn_status(int status_fd, ac_result_t *res);

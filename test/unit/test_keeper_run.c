@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <apr_strings.h>
+#include "keeper/spawn.h"
 #include "spec/look.h"
 
 /* Running programs: identity, environment, descriptors, failures. */
@@ -148,6 +149,28 @@ START_TEST(a_folder_that_vanished_is_named)
     res = executed(1);
     ck_assert_int_ne(res.fault, AC_FAULT_NONE);
     ck_assert_ptr_nonnull(strstr(res.detail, h.folder));
+}
+END_TEST
+
+/* As when the keeper is killed between fork and its note of whom it made. */
+START_TEST(a_child_that_is_never_released_becomes_nothing)
+{
+    const char *argv[] = { "touch", in_dir("app/ran"), NULL }, *env[] = { NULL };
+    const ac_spawn_t what = {
+        .argv = argv, .env = env, .in = -1, .out = -1, .err = -1, .listener = -1
+    };
+    ac_spawned_t spawned;
+    ac_result_t res;
+    int status;
+
+    ck_assert_int_eq(ac_spawn(&spawned, &what), APR_SUCCESS);
+    ck_assert_int_eq(ac_spawn_status(spawned.status, &res), EAGAIN);
+    ck_assert_int_eq(waitpid(spawned.pid, &status, WNOHANG), 0);
+    close(spawned.go);
+    ck_assert_int_eq(waitpid(spawned.pid, &status, 0), spawned.pid);
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 126);
+    ck_assert_int_ne(access(in_dir("app/ran"), F_OK), 0);
+    close(spawned.status);
 }
 END_TEST
 
@@ -373,6 +396,7 @@ TCase *run_case(void)
     tcase_add_test(tc, a_missing_program_is_a_sentence);
     tcase_add_test(tc, a_program_that_may_not_run_is_told_from_one_that_is_missing);
     tcase_add_test(tc, a_folder_that_vanished_is_named);
+    tcase_add_test(tc, a_child_that_is_never_released_becomes_nothing);
     tcase_add_test(tc, nobody_runs_as_root);
     tcase_add_test(tc, the_owner_of_the_folder_is_the_user);
     tcase_add_test(tc, a_foreign_component_of_the_path_is_refused);
