@@ -75,20 +75,23 @@ def settled(made):
 
 
 def count_all(made):
-    """Pipes of output apart: see check_pipes()."""
+    """Pipes of output apart: see check_pipes(). The manager holds two descriptors of
+    every child of httpd that is there and has said so, and no others of the kind."""
     counts = made.descriptors()
-    return {name: sum(n for kind, n in counts[name].items() if kind != "pipe")
-            if counts[name] else None for name in HELPERS}
+    of_children = [counts["manager"].pop(kind, 0) if counts["manager"] else 0
+                   for kind in processes.OF_A_CHILD]
+    found = {name: sum(n for kind, n in counts[name].items() if kind != "pipe")
+             if counts[name] else None for name in HELPERS}
+    found["children"] = max(0, max(of_children) - len(made.workers()))
+    return found
 
 
 def compare_descriptors(made, before):
-    """Processes of ours hold no more than before, if there are as many apps. The
-    manager holds two descriptors of every child of httpd."""
+    """Processes of ours hold no more than before, if there are as many apps."""
     def unchanged():
-        more = max(0, 2 * (len(made.workers()) - made.workers_before))
         return made.apps_before != len(made.app_processes()) \
             or made.pids_before != made.helpers() \
-            or all(n is None or n <= (before[name] or 0) + more
+            or all(n is None or n <= (before[name] or 0)
                    for name, n in count_all(made).items())
     try:
         wait_for(unchanged, 5)
@@ -111,8 +114,7 @@ def tidy(request):
     if running:
         made.apps_before = len(made.app_processes())
         made.pids_before = made.helpers()
-        made.workers_before = len(made.workers())
-        before = count_all(made)
+        before = dict(count_all(made), children=0)
     yield
     if made.httpd_pid():
         wait_for(lambda: settled(made), 15,

@@ -291,6 +291,25 @@ class Env:
             os.kill(pid, sig)
             wait_for(lambda: not processes.alive(pid), timeout, "the end of httpd")
 
+    def kill(self):
+        """kill -9 of httpd, whose own children notice nothing of it and live on; it
+        returns them. While it is stopped it makes no more of them."""
+        pid = self.httpd_pid()
+        os.kill(pid, signal.SIGSTOP)
+        wait_for(lambda: processes.Process(pid).state == "T", what="httpd's standstill")
+        workers = self.workers()
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: not processes.alive(pid), what="the end of httpd")
+        return [p.pid for p in workers]
+
+    def clear_killed(self, workers):
+        """Ends what kill() left."""
+        for pid in workers:
+            if processes.alive(pid):
+                os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: self.leftovers() == [], 20, "the end of all")
+        os.unlink(self.path("run", "httpd.pid"))
+
     def leftovers(self):
         return processes.mentioning(self.root)
 

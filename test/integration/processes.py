@@ -3,6 +3,7 @@
 """What /proc says about httpd and ours."""
 
 import os
+import re
 import time
 
 
@@ -74,12 +75,16 @@ def alive(pid):
         return False
 
 
+# What the manager holds of each child of httpd.
+OF_A_CHILD = ("anon_inode:[eventfd]", "anon_inode:[pidfd]")
+
+
 def descriptors(pid):
     """Number of descriptors by what they are; None when the process is gone."""
     counts = {}
     try:
         for fd in os.listdir(f"/proc/{pid}/fd"):
-            kind = link(pid, "fd/" + fd).split(":")[0]
+            kind = re.sub(r":\[\d+\]$", "", link(pid, "fd/" + fd))
             counts[kind] = counts.get(kind, 0) + 1
     except OSError:
         return None

@@ -168,15 +168,9 @@ def test_killed_httpd_takes_all_with_it(plain_conf):
     httpd = plain_conf
     apps = [pid(httpd, "keep"), pid(httpd, "swap")]
     ours = httpd.helpers() + apps
-    workers = [p.pid for p in httpd.workers()]
-    os.kill(httpd.httpd_pid(), signal.SIGKILL)
+    workers = httpd.kill()
     wait_for(lambda: not any(map(processes.alive, ours)), 15, "the end of all apps")
-    # httpd's own children do not notice that their parent was killed.
-    for worker in workers:
-        if processes.alive(worker):
-            os.kill(worker, signal.SIGKILL)
-    wait_for(lambda: httpd.leftovers() == [], what="the end of all")
-    os.unlink(httpd.path("run", "httpd.pid"))
+    httpd.clear_killed(workers)
 
 
 def test_starts_again_after_a_kill(plain_conf):

@@ -19,7 +19,7 @@ from rawapp import RawApp
 ONE_EACH = environment.MPM == "prefork"
 CHILDREN = "StartServers 3\n" + (
     "MinSpareServers 3\n" if ONE_EACH else
-    "ThreadsPerChild 8\nMaxRequestWorkers 32\nMinSpareThreads 24\n")
+    "ThreadsPerChild 8\nMaxRequestWorkers 32\n")
 APPS = {
     "one": "AppCoreMaxConcurrency 1\n",
     "two": "AppCoreMaxConcurrency 2\nAppCoreProcessesPerApplication 2\n",

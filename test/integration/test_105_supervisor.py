@@ -240,8 +240,10 @@ def test_change_while_there_is_no_keeper(httpd):
 def test_keeper_and_httpd_die_together(httpd):
     """Nobody is left to end the apps; the next httpd does it before it starts any."""
     old = pids(httpd, "one") + pids(httpd, "many")
-    relay, workers = httpd.helper("relay"), httpd.workers()
-    kill(httpd.keeper(), httpd.httpd_pid(), *(p.pid for p in workers))
+    relay, keeper = httpd.helper("relay"), httpd.keeper()
+    # Stopped, it does not notice the end of httpd, which it shall not see.
+    os.kill(keeper, signal.SIGSTOP)
+    kill(keeper, *httpd.kill())
     assert all(map(processes.alive, old))
     os.unlink(httpd.path("run", "httpd.pid"))
     httpd.start(httpd.conf_now)
@@ -332,14 +334,14 @@ def test_app_that_is_always_running(httpd):
 
 
 def measure(env):
-    """Descriptors without those of pipes of apps that ended. To an ordinary user our
-    helpers, which cannot be traced, show none."""
+    """Descriptors without those of pipes of apps that ended, and of children. To an
+    ordinary user our helpers, which cannot be traced, show none."""
     found = {}
     for name, pid in (("httpd", env.httpd_pid()), ("keeper", env.keeper()),
                       ("manager", env.helper("manager")), ("relay", env.helper("relay"))):
-        counts = processes.descriptors(pid) or {}
-        counts.pop("pipe", None)
-        found[name] = counts
+        found[name] = processes.descriptors(pid) or {}
+        for kind in ("pipe", *processes.OF_A_CHILD):
+            found[name].pop(kind, None)
     return found
 
 
@@ -493,15 +495,9 @@ def test_killed_httpd_leaves_nothing(httpd):
     reload(httpd, with_parent(httpd, 1))
     ours = have_children(httpd)
     ours += [int(get(httpd, "parent")), *pids(httpd, "many"), *httpd.helpers()]
-    workers = [p.pid for p in httpd.workers()]
-    os.kill(httpd.httpd_pid(), signal.SIGKILL)
+    workers = httpd.kill()
     wait_for(lambda: not any(map(processes.alive, ours)), 15, f"the end of {ours}")
-    # httpd's own children do not notice that their parent was killed.
-    for worker in workers:
-        if processes.alive(worker):
-            os.kill(worker, signal.SIGKILL)
-    wait_for(lambda: httpd.leftovers() == [], what="the end of all")
-    os.unlink(httpd.path("run", "httpd.pid"))
+    httpd.clear_killed(workers)
 
 
 def with_limits(env, term_ms):
@@ -527,21 +523,21 @@ def test_limit_of_the_folder_counts_at_the_end(httpd, how):
     httpd.allow(r"\[appcore:\w+\].* app hasty: ")
     reload(httpd, with_limits(httpd, 8500 if how == "stop" else 4000))
     patient, hasty = (int(get(httpd, name)) for name in ("patient", "hasty"))
-    begin, workers = time.monotonic(), httpd.workers()
-    ends = signal.SIGTERM if how == "stop" else signal.SIGKILL
-    os.kill(httpd.httpd_pid(), ends)
+    httpd.wait_quiet()
+    begin = time.monotonic()
+    if how == "killed":
+        workers = httpd.kill()
+    else:
+        os.kill(httpd.httpd_pid(), signal.SIGTERM)
     wait_for(lambda: not processes.alive(hasty), 20, "the end of the hasty one")
     assert processes.alive(patient)
     assert 0.9 < time.monotonic() - begin < 3
     wait_for(lambda: not processes.alive(patient), 20, "the end of the patient one")
     assert re.search(r"app patient: goodbye$", httpd.recent_log(), re.M)
-    for worker in workers if how == "killed" else []:
-        if processes.alive(worker.pid):
-            os.kill(worker.pid, signal.SIGKILL)
+    if how == "killed":
+        httpd.clear_killed(workers)
     wait_for(lambda: httpd.leftovers() == [], 20, "the end of all")
     assert "apps did not end" not in httpd.recent_log()
-    if how == "killed":
-        os.unlink(httpd.path("run", "httpd.pid"))
 
 
 # Announcements --------------------------------------------------------------------

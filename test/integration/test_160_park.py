@@ -59,7 +59,8 @@ def httpd(env):
     {mounts}
 </VirtualHost>
 """ if TLS else ""
-    env.start(f"""ServerLimit 2
+    # Two serve; as many of before a reload may still have requests that wait.
+    env.start(f"""ServerLimit 4
 ThreadsPerChild {THREADS}
 MaxRequestWorkers {2 * THREADS}
 MinSpareThreads 1
