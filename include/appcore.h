@@ -192,8 +192,8 @@ typedef struct appcore_host {
     /* The most talkative level that is logged. */
     int (*log_level)(const struct appcore_host *, appcore_request);
 
-    /* Any thread, once, after init() answered APPCORE_PENDING: NULL if the app takes
-     * requests from now on. */
+    /* Any thread, once, if init() answers APPCORE_PENDING, perhaps before it does: NULL
+     * if the app takes requests from now on. */
     void (*started)(const struct appcore_host *, const appcore_failure *);
     /* Any thread: the app has ended, or wants to be replaced; httpd replaces the
      * child. Requests that come meanwhile wait for the new one. */

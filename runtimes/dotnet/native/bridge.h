@@ -35,8 +35,18 @@ typedef struct ac_dotnet_bridge_t {
     void (*ready)(const ac_dotnet_calls_t *calls);
     /* The app did not start, and says why. Main may go on to its end. */
     void (*failed)(appcore_str what, appcore_str evidence);
-    /* StopAsync is through: no request is left, and nothing managed may be called. */
+    /* StopAsync is through: no request is left, and nothing managed is called any
+     * more. Returns when nobody is inside a call, at the latest after the shutdown
+     * limit. */
     void (*stopped)(void);
+
+    /* The first call: the start-up hook runs. */
+    void (*hooked)(void);
+    /* StopAsync begins, asked by stop() or not: httpd gives the app no new requests. */
+    void (*stopping)(void);
+    /* From AppDomain.UnhandledException, after which the runtime would end the process:
+     * before ready() it does not return, so that there is somebody to show the page. */
+    void (*crashed)(appcore_str what, appcore_str evidence);
 } ac_dotnet_bridge_t;
 
 #endif
