@@ -3,7 +3,8 @@
 # Part of mod_appcore; see LICENSE.
 #
 # The module exports its record and nothing else, and needs no symbol of another
-# module: it has to load before or after mod_proxy and without it.
+# module: it has to load before or after mod_proxy and without it. What hosts .NET is an
+# app to httpd: it exports what every app does, and needs nothing of httpd or APR.
 set -u
 module=${builddir:-.}/.libs/mod_appcore.so
 if [ ! -f "$module" ]; then
@@ -31,5 +32,19 @@ if [ -n "$ours" ]; then
     echo "$ours"
     status=1
 fi
-echo "$(echo "$exported" | wc -l) exported"
+dotnet=${builddir:-.}/.libs/appcore/appcore-dotnet.so
+exported=$(nm -D --defined-only "$dotnet" | awk '{ print $3 }' | sort)
+if [ "$exported" != appcore_app_v1 ]; then
+    echo "$dotnet should export appcore_app_v1 alone, but exports:"
+    echo "$exported"
+    status=1
+fi
+foreign=$(nm -D --undefined-only "$dotnet" | awk '{ print $2 }' |
+          grep -E '^(ap_|apr_|ac_|hostfxr_|coreclr_)')
+if [ -n "$foreign" ]; then
+    echo "$dotnet needs symbols that are not those of libc and jansson:"
+    echo "$foreign"
+    status=1
+fi
+echo "two libraries, one symbol each"
 exit $status

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#ifndef APPCORE_DOTNET_APP_H
+#define APPCORE_DOTNET_APP_H
+
+/* The one .NET app of the process, between the host and managed code. It runs on a
+ * thread of its own, with a stack and a signal mask that suit the runtime.
+ *
+ *              STARTING             READY                  FAILED     LEFT
+ *   a step
+ *   fails      started(why) FAILED  -                      -          -
+ *   ready      started()    READY   -                      stop       stop
+ *   failed     started(why) FAILED  logged                 logged     logged
+ *   crashed    the same; its thread stays in it            then the process ends
+ *   stopping   -                    ended(why) LEFT        -          -
+ *   stopped    -                    the gate closes and empties
+ *   Main ends  started(why) FAILED  ended(exit code) LEFT  -          -
+ *
+ * Each of started() and ended() is called once at most, without the lock, and not
+ * after the host itself asked for the end. */
+
+#include <pthread.h>
+
+#include "native/bridge.h"
+#include "native/gate.h"
+#include "native/runtime.h"
+#include "native/trouble.h"
+
+typedef enum ac_app_state_e {
+    AC_APP_STARTING,
+    AC_APP_READY,
+    AC_APP_FAILED,
+    AC_APP_LEFT
+} ac_app_state_e;
+
+typedef struct ac_app_t {
+    const appcore_host *host;
+    const appcore_config *config;
+    ac_dotnet_bridge_t bridge;
+    ac_dotnet_calls_t calls;    /* whole before the gate opens */
+    ac_gate_t gate;
+    ac_runtime_start_t start;   /* its strings are ours, until the thread was joined */
+    ac_runtime_t runtime;       /* the app's thread only */
+    ac_trouble_t trouble;       /* that thread, until it is in Main; then the lock */
+
+    pthread_t thread;
+    pthread_mutex_t lock;       /* for all below */
+    pthread_cond_t moved;
+    ac_app_state_e state;
+    int hooked;                 /* our start-up hook ran */
+    int asked;                  /* the host wants the end */
+    int stuck;                  /* a thread stays in crashed(): Main may never end */
+    int returned;               /* Main did, or never ran */
+} ac_app_t;
+
+/* Of the process. */
+extern ac_app_t ac_app;
+
+/* PENDING, or FAILED with the reason. */
+int ac_app_start(const appcore_host *host, const appcore_config *config,
+                 appcore_failure *failure);
+
+/* Stops the app and waits for the end of Main, at most so long. If it has not ended
+ * then, the runtime lives on below it, and the destructors that exit() runs would pull
+ * the ground from under it: from then on exit() is _exit(). */
+void ac_app_stop(ac_app_t *app, uint32_t limit_ms);
+
+/* What managed code calls. */
+void ac_app_fill_bridge(ac_app_t *app);
+
+/* Main has ended, or (with trouble set) was not reached. */
+void ac_app_returned(ac_app_t *app, int exit_code);
+
+#endif

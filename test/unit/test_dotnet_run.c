@@ -1,0 +1,643 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#include "test_dotnet.h"
+
+#include <dlfcn.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include "appcore.h"
+
+/* The whole of appcore-dotnet.so with fake_hostfxr.so in place of .NET: what the app
+ * does in Main is written in App.dll. */
+
+/* What the host was told, one line each. */
+typedef struct heard_t {
+    pthread_mutex_t lock;
+    pthread_cond_t more;
+    size_t len;
+    char text[65536];
+} heard_t;
+
+static heard_t heard;
+static void *fake;
+static void *app;
+
+static void hear(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static void hear(const char *format, ...)
+{
+    va_list args;
+    int len;
+
+    pthread_mutex_lock(&heard.lock);
+    va_start(args, format);
+    len = vsnprintf(heard.text + heard.len, sizeof(heard.text) - heard.len, format, args);
+    va_end(args);
+    ck_assert_int_lt(heard.len + len, sizeof(heard.text));
+    heard.len += (size_t)len;
+    pthread_cond_broadcast(&heard.more);
+    pthread_mutex_unlock(&heard.lock);
+}
+
+static void wait_for(const char *text)
+{
+    struct timespec until;
+    int rc = 0;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 20;
+    pthread_mutex_lock(&heard.lock);
+    while (!strstr(heard.text, text) && rc == 0) {
+        rc = pthread_cond_timedwait(&heard.more, &heard.lock, &until);
+    }
+    pthread_mutex_unlock(&heard.lock);
+    ck_assert_msg(rc == 0, "%s is not in what was heard:\n%s", text, heard.text);
+}
+
+static int was_heard(const char *text)
+{
+    int found;
+
+    pthread_mutex_lock(&heard.lock);
+    found = strstr(heard.text, text) != NULL;
+    pthread_mutex_unlock(&heard.lock);
+    return found;
+}
+
+static int respond(appcore_request request, int status, appcore_str reason,
+                   const appcore_field *fields, size_t n, const struct iovec *body,
+                   size_t n_body)
+{
+    (void)request;
+    (void)reason;
+    hear("respond %d %.*s %.*s\n", status, n ? (int)fields[0].name.len : 0,
+         n ? fields[0].name.p : "", n_body ? (int)body[0].iov_len : 0,
+         n_body ? (const char *)body[0].iov_base : "");
+    return APPCORE_OK;
+}
+
+static void host_log(const appcore_host *host, appcore_request request, int level,
+                     appcore_str line)
+{
+    (void)host;
+    (void)request;
+    hear("log %d %.*s\n", level, (int)line.len, line.p);
+}
+
+static void started(const appcore_host *host, const appcore_failure *failure)
+{
+    (void)host;
+    if (!failure) {
+        hear("started\n");
+        return;
+    }
+    hear("not started 500.%d exit %d: %.*s | %.*s\n", (int)failure->substatus,
+         (int)failure->exit_code, (int)failure->what.len, failure->what.p,
+         (int)failure->evidence.len, failure->evidence.p);
+}
+
+static void ended(const appcore_host *host, int exit_code, appcore_str why)
+{
+    (void)host;
+    hear("ended %d: %.*s\n", exit_code, (int)why.len, why.p);
+}
+
+static const appcore_host host = {
+    .size = sizeof(host),
+    .version = APPCORE_ABI,
+    .respond = respond,
+    .log = host_log,
+    .started = started,
+    .ended = ended
+};
+
+#define STR(text) { text, sizeof(text) - 1 }
+
+static appcore_field settings[5];
+static const appcore_str arguments[] = { STR("--urls"), STR("x y") };
+static appcore_config config;
+
+static void set(size_t i, const char *name, const char *value)
+{
+    settings[i].name = (appcore_str){ name, strlen(name) };
+    settings[i].value = (appcore_str){ value, strlen(value) };
+}
+
+static const char *fake_path(void)
+{
+    static char path[PATH_MAX];
+    const char *build = getenv("builddir");
+
+    snprintf(path, sizeof(path), "%s/test/unit/.libs/fake_hostfxr.so",
+             build ? build : ".");
+    return path;
+}
+
+static void call_fake(const char *name)
+{
+    void (*function)(void);
+
+    *(void **)&function = dlsym(fake, name);
+    ck_assert_ptr_nonnull(function);
+    function();
+}
+
+static void setup(void)
+{
+    char resolved[PATH_MAX];
+
+    test_dotnet_make_folder();
+    test_dotnet_write("net8.0/AppCore.AspNetCore.dll", "");
+    test_dotnet_write("root/host/fxr/10.0.0/README", "");
+    ck_assert_ptr_nonnull(realpath(fake_path(), resolved));
+    ck_assert_int_eq(symlink(resolved, test_dotnet_path("root/host/fxr/10.0.0/"
+                                                        "libhostfxr.so")), 0);
+    fake = dlopen(resolved, RTLD_NOW | RTLD_LOCAL);
+    ck_assert_ptr_nonnull(fake);
+    call_fake("hostfxr_fake_forget");
+    memset(&heard, 0, sizeof(heard));
+    pthread_mutex_init(&heard.lock, NULL);
+    pthread_cond_init(&heard.more, NULL);
+    set(0, "appcore.assembly", test_dotnet_path("App.dll"));
+    set(1, "appcore.companion", test_dotnet_path("net8.0/AppCore.AspNetCore.dll"));
+    set(2, "appcore.dotnetRoot", test_dotnet_path("root"));
+    set(3, "StackSize", "200000");
+    set(4, "setcurrentdirectory", "FALSE");
+    config = (appcore_config){
+        .size = sizeof(config),
+        .version = APPCORE_ABI,
+        .folder = { settings[0].value.p, settings[0].value.len - strlen("/App.dll") },
+        .settings = settings,
+        .n_settings = 5,
+        .arguments = arguments,
+        .n_arguments = 2,
+        .shutdown_ms = 100
+    };
+}
+
+static int init(appcore_failure *failure)
+{
+    return appcore_app_v1()->init(&host, &config, &app, failure);
+}
+
+static void start(const char *script)
+{
+    appcore_failure failure = { .size = sizeof(failure) };
+
+    test_dotnet_write("App.dll", script);
+    ck_assert_int_eq(init(&failure), APPCORE_PENDING);
+}
+
+static void shut_down(uint32_t limit_ms)
+{
+    appcore_app_v1()->shutdown(app, limit_ms);
+}
+
+/* A start that fails, to its end. */
+static void start_and_fail(const char *script, const char *expected)
+{
+    start(script);
+    wait_for("not started");
+    shut_down(20000);
+    ck_assert_msg(was_heard(expected), "%s is not in %s", expected, heard.text);
+}
+
+static void handle(void)
+{
+    appcore_info info = { .size = sizeof(info) };
+    void *data = NULL;
+
+    ck_assert_int_eq(appcore_app_v1()->handle(app, 7, &info, &data), APPCORE_DONE);
+}
+
+START_TEST(an_app_starts_serves_and_stops)
+{
+    start("hook\nready\nwait\nstopping\nstopped\nreturn 0\n");
+    wait_for("started\n");
+    handle();
+    ck_assert(was_heard("respond 200  managed\n"));
+    appcore_app_v1()->on_disconnect(app, 7, NULL);
+    ck_assert(was_heard("disconnected"));
+    appcore_app_v1()->quiesce(app);
+    ck_assert(was_heard("quiet"));
+    shut_down(20000);
+    ck_assert(!was_heard("ended"));
+    handle();
+    ck_assert(was_heard("respond 503 Retry-After \n"));
+}
+END_TEST
+
+START_TEST(the_app_gets_its_arguments_and_properties)
+{
+    char expected[3 * PATH_MAX];
+
+    start("property STARTUP_HOOKS=/other.dll\nhook\ntell\nready\nwait\n");
+    wait_for("started\n");
+    shut_down(20000);
+    snprintf(expected, sizeof(expected), "root %s: --urls x y\n",
+             test_dotnet_path("root"));
+    ck_assert_msg(was_heard(expected), "%s", heard.text);
+    snprintf(expected, sizeof(expected), "STARTUP_HOOKS=%s:/other.dll\n",
+             test_dotnet_path("net8.0/AppCore.AspNetCore.dll"));
+    ck_assert_msg(was_heard(expected), "%s", heard.text);
+    ck_assert(was_heard("DEFAULT_STACK_SIZE=200000\n"));
+    ck_assert(was_heard("APPCORE_NATIVE="));
+}
+END_TEST
+
+START_TEST(an_app_that_brings_its_runtime_uses_that)
+{
+    char expected[PATH_MAX];
+
+    ck_assert_int_eq(symlink(fake_path(), test_dotnet_path("libhostfxr.so")), 0);
+    start("hook\ntell\nready\nwait\n");
+    wait_for("started\n");
+    shut_down(20000);
+    snprintf(expected, sizeof(expected), "root %.*s: --urls", (int)config.folder.len,
+             config.folder.p);
+    ck_assert_msg(was_heard(expected), "%s", heard.text);
+}
+END_TEST
+
+START_TEST(what_hostfxr_says_is_evidence)
+{
+    start_and_fail("init 80008096 The framework 'X', version '2.9.9' was not found.\n",
+                   "not started 500.31 exit 0: The .NET runtime for the app could not be "
+                   "loaded (hostfxr: 0x80008096) | The framework 'X', version '2.9.9' "
+                   "was not found.\n");
+}
+END_TEST
+
+START_TEST(what_hostfxr_keeps_to_itself_is_said)
+{
+    start_and_fail("init 80008094\n", "App.dll is no assembly that .NET can run");
+    ck_assert(was_heard("500.38"));
+}
+END_TEST
+
+START_TEST(a_second_app_in_the_process_is_refused)
+{
+    appcore_failure failure = { .size = sizeof(failure) };
+
+    start("hook\nready\nwait\n");
+    ck_assert_int_eq(init(&failure), APPCORE_FAILED);
+    ck_assert_int_eq(failure.substatus, 35);
+    wait_for("started\n");
+    shut_down(20000);
+    /* Not even after the first: the runtime itself says so. */
+    start_and_fail("hook\nready\nwait\n", "500.35");
+}
+END_TEST
+
+START_TEST(an_assembly_that_is_missing_is_named)
+{
+    appcore_failure failure = { .size = sizeof(failure) };
+
+    ck_assert_int_eq(init(&failure), APPCORE_PENDING);
+    wait_for("not started 500.38");
+    shut_down(20000);
+    ck_assert(was_heard("App.dll is missing"));
+    config.n_settings = 0;
+    ck_assert_int_eq(init(&failure), APPCORE_FAILED);
+    ck_assert_int_eq(failure.substatus, 38);
+}
+END_TEST
+
+START_TEST(places_are_named_where_there_is_no_net)
+{
+    set(2, "appcore.dotnetRoot", "/nowhere/dotnet");
+    start_and_fail("", "500.31");
+    ck_assert(was_heard("AppCoreDotnetRoot, /nowhere/dotnet\n"));
+}
+END_TEST
+
+START_TEST(a_hostfxr_that_is_none_is_named)
+{
+    unlink(test_dotnet_path("root/host/fxr/10.0.0/libhostfxr.so"));
+    test_dotnet_write("root/host/fxr/10.0.0/libhostfxr.so", "not ELF");
+    start_and_fail("", "500.32");
+    ck_assert(was_heard("libhostfxr.so cannot be loaded | "));
+}
+END_TEST
+
+START_TEST(main_may_end_early)
+{
+    start_and_fail("hook\nreturn 12\n", "not started 500.30 exit 12: Main exited "
+                   "prematurely: the app ended with exit code 12");
+    ck_assert(!was_heard("ended 12"));
+}
+END_TEST
+
+START_TEST(the_hook_may_never_run)
+{
+    start_and_fail("return 0\n", "not started 500.33 exit 0: Main ended with exit code "
+                   "0, and the start-up hook ");
+}
+END_TEST
+
+START_TEST(the_runtime_may_not_start)
+{
+    start_and_fail("text GC heap initialization failed\nreturn 0x80008089\n",
+                   "500.30 exit -2147450743: The .NET runtime did not start (hostfxr: "
+                   "0x80008089) | GC heap initialization failed\n");
+}
+END_TEST
+
+START_TEST(managed_code_may_say_why)
+{
+    start_and_fail("hook\nfailed The port is taken\nreturn 3\n", "not started 500.30 "
+                   "exit 0: The port is taken | evidence of managed code");
+    ck_assert(!was_heard("prematurely"));
+}
+END_TEST
+
+START_TEST(an_app_that_is_ready_after_a_failure_is_stopped)
+{
+    start("hook\nfailed First\nready\nwait\nfailed Second\nreturn 0\n");
+    wait_for("log 3 Second");
+    shut_down(20000);
+    ck_assert(!was_heard("\nstarted"));
+    ck_assert(!was_heard("ended"));
+}
+END_TEST
+
+/* In a process of its own, whose exit status is returned: what ends there cannot be
+ * undone. */
+static int in_a_child(void (*scene)(void))
+{
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0) {
+        scene();
+        exit(3);
+    }
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_msg(WIFEXITED(status), "wait status %x", status);
+    return WEXITSTATUS(status);
+}
+
+static void leave_a_mark(void)
+{
+    test_dotnet_write("destructors-ran", "");
+}
+
+static void crash_early(void)
+{
+    atexit(leave_a_mark);
+    start("hook\ncrashed System.Exception: no\nreturn 0\n");
+    wait_for("not started 500.30 exit 134: System.Exception: no |    at Program.Main()");
+    /* Nothing to wait for, so this takes no minute. */
+    shut_down(60000);
+}
+
+START_TEST(a_crash_at_the_start_leaves_somebody_to_tell_it)
+{
+    struct timespec before, after;
+
+    clock_gettime(CLOCK_MONOTONIC, &before);
+    ck_assert_int_eq(in_a_child(crash_early), 3);
+    clock_gettime(CLOCK_MONOTONIC, &after);
+    ck_assert_int_lt(after.tv_sec - before.tv_sec, 30);
+    ck_assert_int_ne(access(test_dotnet_path("destructors-ran"), F_OK), 0);
+}
+END_TEST
+
+START_TEST(a_crash_later_is_the_end)
+{
+    start("hook\nready\ncrashed System.Exception: later\nreturn 134\n");
+    wait_for("ended 134: System.Exception: later\n");
+    shut_down(20000);
+    ck_assert(was_heard("started\n"));
+}
+END_TEST
+
+START_TEST(main_may_return)
+{
+    start("hook\nready\nreturn 7\n");
+    wait_for("ended 7: Main returned with exit code 7\n");
+    handle();
+    ck_assert(was_heard("respond 503 Retry-After \n"));
+    shut_down(20000);
+}
+END_TEST
+
+START_TEST(the_app_may_stop_itself)
+{
+    start("hook\nready\nstopping\nblock\nstopped\nreturn 7\n");
+    wait_for("ended 0: it stops itself (StopApplication)\n");
+    /* Those that were on their way are still served. */
+    handle();
+    ck_assert(was_heard("respond 200  managed\n"));
+    call_fake("hostfxr_fake_release_main");
+    shut_down(20000);
+    ck_assert(!was_heard("ended 7"));
+    handle();
+    ck_assert(was_heard("respond 503 Retry-After \n"));
+}
+END_TEST
+
+static void *shut_down_slowly(void *data)
+{
+    (void)data;
+    shut_down(60000);
+    return NULL;
+}
+
+START_TEST(the_end_may_be_asked_for_during_the_start)
+{
+    pthread_t stopping;
+
+    start("hook\nblock\nready\nwait\ntell\nreturn 0\n");
+    wait_for("hook runs");
+    ck_assert_int_eq(pthread_create(&stopping, NULL, shut_down_slowly, NULL), 0);
+    call_fake("hostfxr_fake_release_main");
+    wait_for("APPCORE_NATIVE");
+    pthread_join(stopping, NULL);
+    ck_assert(!was_heard("ended"));
+}
+END_TEST
+
+static void get_stuck(void)
+{
+    atexit(leave_a_mark);
+    start("hook\nready\nblock\n");
+    wait_for("started\n");
+    shut_down(50);
+}
+
+START_TEST(an_app_that_does_not_end_is_left_behind)
+{
+    ck_assert_int_eq(in_a_child(get_stuck), 3);
+    ck_assert_int_ne(access(test_dotnet_path("destructors-ran"), F_OK), 0);
+}
+END_TEST
+
+static void get_stuck_and_exit(void)
+{
+    get_stuck();
+    exit(15);
+}
+
+START_TEST(an_app_that_is_left_behind_does_not_end_the_server)
+{
+    ck_assert_int_eq(in_a_child(get_stuck_and_exit), 1);
+}
+END_TEST
+
+static void *call_on_io(void *data)
+{
+    appcore_app_v1()->on_io(app, 7, data, APPCORE_READABLE);
+    return NULL;
+}
+
+static pthread_t go_inside(void)
+{
+    pthread_t thread;
+
+    ck_assert_int_eq(pthread_create(&thread, NULL, call_on_io, NULL), 0);
+    wait_for(" inside\n");
+    return thread;
+}
+
+START_TEST(main_waits_for_those_inside)
+{
+    pthread_t inside, stopping;
+
+    config.shutdown_ms = 60000;
+    start("hook\ninside\nready\nwait\nstopped\ntell\nreturn 0\n");
+    wait_for("started\n");
+    inside = go_inside();
+    ck_assert_int_eq(pthread_create(&stopping, NULL, shut_down_slowly, NULL), 0);
+    while (!was_heard("respond 503")) {
+        handle();
+    }
+    ck_assert(!was_heard("APPCORE_NATIVE"));
+    call_fake("hostfxr_fake_release");
+    pthread_join(stopping, NULL);
+    pthread_join(inside, NULL);
+    ck_assert(strstr(heard.text, " outside\n")
+              < strstr(heard.text, "APPCORE_NATIVE"));
+}
+END_TEST
+
+START_TEST(main_does_not_wait_for_ever)
+{
+    pthread_t inside;
+
+    start("hook\ninside\nready\nblock\nstopping\nstopped\nreturn 0\n");
+    wait_for("started\n");
+    inside = go_inside();
+    call_fake("hostfxr_fake_release_main");
+    wait_for("ended 0");
+    wait_for("The app ends while requests are still inside of it");
+    shut_down(20000);
+    call_fake("hostfxr_fake_release");
+    pthread_join(inside, NULL);
+}
+END_TEST
+
+START_TEST(signals_are_left_to_httpd_and_the_runtime)
+{
+    static const int open[] = { SIGCHLD, SIGCONT, SIGTERM, SIGSEGV };
+    sigset_t all, before, after;
+    unsigned long long bits;
+    size_t i;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, NULL);
+    pthread_sigmask(SIG_SETMASK, NULL, &before);
+    start("hook\ntell\nready\nwait\n");
+    wait_for("started\n");
+    pthread_sigmask(SIG_SETMASK, NULL, &after);
+    ck_assert(sigismember(&before, SIGTERM) && sigismember(&after, SIGTERM));
+    ck_assert(sigismember(&after, SIGCHLD) && sigismember(&after, SIGRTMIN));
+    shut_down(20000);
+    sigemptyset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, NULL);
+    bits = strtoull(strstr(heard.text, "SigBlk:") + strlen("SigBlk:"), NULL, 16);
+    for (i = 0; i < sizeof(open) / sizeof(open[0]); ++i) {
+        ck_assert(!(bits >> (open[i] - 1) & 1));
+    }
+    ck_assert(!(bits >> (SIGRTMIN - 1) & 1));
+    ck_assert(bits >> (SIGHUP - 1) & 1);
+    ck_assert(bits >> (SIGUSR1 - 1) & 1);
+    ck_assert(bits >> (SIGWINCH - 1) & 1);
+}
+END_TEST
+
+static void in_folder(char *to, size_t size)
+{
+    ck_assert_ptr_nonnull(getcwd(to, size));
+}
+
+START_TEST(the_folder_of_the_app_becomes_the_current_one)
+{
+    char before[PATH_MAX], after[PATH_MAX];
+
+    in_folder(before, sizeof(before));
+    start_and_fail("hook\nreturn 1\n", "500.30");
+    in_folder(after, sizeof(after));
+    ck_assert_str_eq(after, before);
+    call_fake("hostfxr_fake_forget");
+    set(4, "setCurrentDirectory", "true");
+    start("hook\nready\nwait\n");
+    in_folder(after, sizeof(after));
+    wait_for("started\n");
+    shut_down(20000);
+    ck_assert_int_eq(chdir(before), 0);
+    ck_assert_int_eq(strncmp(after, config.folder.p, config.folder.len), 0);
+}
+END_TEST
+
+TCase *test_dotnet_start(void)
+{
+    TCase *tc = tcase_create("start");
+
+    tcase_set_timeout(tc, 60);
+    tcase_add_checked_fixture(tc, setup, test_dotnet_remove_folder);
+    tcase_add_test(tc, an_app_starts_serves_and_stops);
+    tcase_add_test(tc, the_app_gets_its_arguments_and_properties);
+    tcase_add_test(tc, an_app_that_brings_its_runtime_uses_that);
+    tcase_add_test(tc, what_hostfxr_says_is_evidence);
+    tcase_add_test(tc, what_hostfxr_keeps_to_itself_is_said);
+    tcase_add_test(tc, a_second_app_in_the_process_is_refused);
+    tcase_add_test(tc, an_assembly_that_is_missing_is_named);
+    tcase_add_test(tc, places_are_named_where_there_is_no_net);
+    tcase_add_test(tc, a_hostfxr_that_is_none_is_named);
+    tcase_add_test(tc, main_may_end_early);
+    tcase_add_test(tc, the_hook_may_never_run);
+    tcase_add_test(tc, the_runtime_may_not_start);
+    tcase_add_test(tc, managed_code_may_say_why);
+    tcase_add_test(tc, signals_are_left_to_httpd_and_the_runtime);
+    tcase_add_test(tc, the_folder_of_the_app_becomes_the_current_one);
+    return tc;
+}
+
+TCase *test_dotnet_end(void)
+{
+    TCase *tc = tcase_create("end");
+
+    tcase_set_timeout(tc, 60);
+    tcase_add_checked_fixture(tc, setup, test_dotnet_remove_folder);
+    tcase_add_test(tc, an_app_that_is_ready_after_a_failure_is_stopped);
+    tcase_add_test(tc, a_crash_at_the_start_leaves_somebody_to_tell_it);
+    tcase_add_test(tc, a_crash_later_is_the_end);
+    tcase_add_test(tc, main_may_return);
+    tcase_add_test(tc, the_app_may_stop_itself);
+    tcase_add_test(tc, the_end_may_be_asked_for_during_the_start);
+    tcase_add_test(tc, an_app_that_does_not_end_is_left_behind);
+    tcase_add_test(tc, an_app_that_is_left_behind_does_not_end_the_server);
+    tcase_add_test(tc, main_waits_for_those_inside);
+    tcase_add_test(tc, main_does_not_wait_for_ever);
+    return tc;
+}
