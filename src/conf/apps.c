@@ -297,6 +297,48 @@ static void fill_mount(ac_mount_t *mount, const ac_spec_t *spec, apr_pool_t *p)
     }
 }
 
+/* What only a process of the app's own has, as far as it was asked for. */
+static const char *idle_inside(const ac_settings_t *set, apr_pool_t *p)
+{
+    const struct {
+        const char *directive;
+        int is_set;
+    } all[] = {
+        { "AppCoreUser", set->user.origin },
+        { "AppCoreLimit", set->limit_nofile_soft.origin | set->limit_nproc_soft.origin
+                          | set->limit_as_soft.origin | set->limit_cpu_soft.origin
+                          | set->limit_core_soft.origin },
+        { "AppCoreUmask", set->umask.origin },
+        { "AppCoreListen", set->listen.origin },
+        { "AppCoreProtocol", set->protocol.origin },
+        { "AppCoreProcessesPerApplication", set->processes_per_application.origin },
+        { "AppCoreMaxConcurrency", set->max_concurrency.origin },
+        { "AppCoreStartMode", set->start_mode.origin },
+        { "AppCoreWarmUpPath", set->warm_up.origin },
+    };
+    const char *text = "";
+    apr_size_t i;
+
+    for (i = 0; i < sizeof(all) / sizeof(all[0]); ++i) {
+        if (all[i].is_set) {
+            text = apr_pstrcat(p, text, *text ? ", " : "", all[i].directive, NULL);
+        }
+    }
+    return text;
+}
+
+static void check_inside(ac_config_pass_t *pass, const char *where, const char *name,
+                         const ac_settings_t *set)
+{
+    const char *idle = idle_inside(set, pass->ptemp);
+
+    if (set->hosting_model.v == AC_HOSTING_IN_PROCESS && *idle) {
+        ac_config_notice(pass, where, "app %s is hosted in process, as httpd's own user "
+                         "and with its limits, once in every child: %s does not apply "
+                         "there", name, idle);
+    }
+}
+
 static void check_app(ac_config_pass_t *pass, const ac_config_known_t *known)
 {
     const ac_settings_t *set = known->spec->set;
@@ -310,6 +352,7 @@ static void check_app(ac_config_pass_t *pass, const ac_config_known_t *known)
                           "it; keep it elsewhere, for instance in /etc/appcore",
                           set->environment_file.v, name, known->spec->folder);
     }
+    check_inside(pass, where, name, set);
     if (set->user.v && geteuid() != 0) {
         ac_config_notice(pass, where, "AppCoreUser %s is ignored for app %s: httpd was "
                          "not started as root, so the app runs as httpd's own user",

@@ -133,17 +133,6 @@ static const char *set_number(cmd_parms *cmd, void *dconf, const char *arg)
     return named(cmd, err);
 }
 
-static const char *set_hosting_model(cmd_parms *cmd, void *dconf, const char *arg)
-{
-    const char *err = set_number(cmd, dconf, arg);
-
-    if (!err && !strcasecmp(arg, "InProcess")) {
-        err = "AppCoreHostingModel InProcess is not built yet; write OutOfProcess, which "
-              "runs the app in processes of its own";
-    }
-    return err;
-}
-
 static const char *set_string(cmd_parms *cmd, void *dconf, const char *arg)
 {
     ac_origin_e origin;
@@ -540,8 +529,7 @@ const command_rec ac_conf_commands[] = {
                  "Off: this URL belongs to the rest of httpd"),
     AP_INIT_TAKE1("AppCorePath", set_path, NULL, RSRC_CONF,
                   "the app's folder, an absolute path"),
-    AP_INIT_TAKE1("AppCoreHostingModel", set_hosting_model, (void *)&hosting_model,
-                  RSRC_CONF, "OutOfProcess or InProcess"),
+    NUMBER("AppCoreHostingModel", hosting_model, "OutOfProcess or InProcess"),
     STRING("AppCoreProcessPath", process_path, "the program to run"),
     AP_INIT_RAW_ARGS("AppCoreArguments", set_arguments, NULL, RSRC_CONF,
                      "one word, the program's arguments"),

@@ -6,15 +6,19 @@
 
 /* An app that runs inside this child of httpd (include/appcore.h).
  *
- * One per app and child, made in child_init, after the fork, and never freed. The
- * state is all that changes afterwards; any thread may read it. Requests hold
- * a pointer to it, so what is in the app's hands outlives every request.
+ * One per app and child whose settings say InProcess, made in child_init, after the
+ * fork, and never freed. Looking at the folder, loading and init() happen on a thread
+ * of the app's own, so nothing that an app does at its start holds up httpd. The
+ * state is what changes afterwards; any thread may read it, and what belongs to a
+ * state was written before it. Requests hold a pointer to it, so what is in the app's
+ * hands outlives every request.
  *
  *   STARTING --started()--> READY --ended(), folder changed--> LEAVING
- *      |                      \--app_offline.htm--> OFFLINE
+ *      |  \--app_offline.htm--> OFFLINE
  *      \--init() failed, time limit--> FAILED
  *
- * OUTSIDE: not served here but by processes of its own. */
+ * OUTSIDE: not served here but by processes of its own. LEAVING ends with the child,
+ * which httpd replaces. */
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -23,13 +27,15 @@
 #include "httpd.h"
 #include "apr_ring.h"
 #include "conf/conf.h"
+#include "inproc/plan.h"
+#include "shared/report.h"
 
 typedef enum ac_inproc_state_e {
     AC_INPROC_NONE = 0,
     AC_INPROC_STARTING,
     AC_INPROC_READY,
-    AC_INPROC_FAILED,
-    AC_INPROC_OFFLINE,
+    AC_INPROC_FAILED,           /* report */
+    AC_INPROC_OFFLINE,          /* page */
     AC_INPROC_LEAVING,
     AC_INPROC_OUTSIDE
 } ac_inproc_state_e;
@@ -46,24 +52,49 @@ typedef struct ac_inproc_t {
     appcore_host host;          /* first: what the app is given leads back here */
     const ac_mount_t *mount;    /* the first one of the app */
     server_rec *server;         /* of that mount, for the log */
+    const ac_settings_t *set;   /* with web.config's once the folder was looked at */
     appcore_app app;            /* what it left out is NULL */
     void *instance;             /* as init() set it */
     _Atomic int state;          /* ac_inproc_state_e */
     apr_int64_t max_body;       /* maxAllowedContentLength; -1: none */
+    const ac_report_t *report;  /* why it failed */
+    const char *page;           /* of its app_offline.htm */
+    apr_size_t page_len;
     pthread_mutex_t serial;     /* held in callbacks of an app that is not thread-safe */
-    pthread_mutex_t mutex;      /* of waiters */
+    pthread_mutex_t mutex;      /* of what follows */
     struct ac_inproc_waiters_t waiters;
+    int returned;               /* init() did: instance is known */
+    int told;                   /* whether it started: it did unless `failed` */
+    int failed;
+    ac_result_t result;         /* if it failed */
+    const char *evidence;
+
+    /* Of the thread that starts it. */
+    apr_pool_t *p;
+    appcore_config config;
+    ac_plan_t plan;
+    ac_launch_t *launch;
+    apr_time_t begun;           /* ac_clock_now() scale */
 } ac_inproc_t;
 
-/* child_init: loads what is configured InProcess. */
+/* child_init: starts what is configured InProcess, and waits for it, but not longer
+ * than a few seconds. */
 void ac_inproc_child_init(apr_pool_t *pchild, server_rec *s);
 /* NULL where the app is not in this child. */
 ac_inproc_t *ac_inproc_of(const ac_mount_t *mount);
+const char *ac_inproc_state_name(ac_inproc_state_e state);
 
 /* Any thread: the new state, seen by whoever waits for one. */
 void ac_inproc_become(ac_inproc_t *inproc, ac_inproc_state_e state);
 /* From now on a change of the state writes to waiter->fd. */
 void ac_inproc_join(ac_inproc_t *inproc, ac_inproc_waiter_t *waiter);
 void ac_inproc_leave(ac_inproc_t *inproc, ac_inproc_waiter_t *waiter);
+
+/* Functions of the host that are about the app itself; any thread. */
+void ac_inproc_fill_own(ac_inproc_t *inproc);
+void ac_inproc_started(ac_inproc_t *inproc, const appcore_failure *failure);
+void ac_inproc_ended(ac_inproc_t *inproc, int exit_code, appcore_str why);
+/* What init() is told. */
+void ac_inproc_fill_config(ac_inproc_t *inproc);
 
 #endif

@@ -22,7 +22,7 @@ void ac_look_start(ac_home_t *home)
 {
     ac_manager_t *m = home->m;
     ac_look_request_t req = { home->spec->folder, home->spec->prefix, home->spec->name,
-                              home->spec->set, home->spec->companions };
+                              home->spec->set, home->spec->companions, 0 };
     ac_wire_writer_t bytes, w;
 
     ac_look_cancel(home);
@@ -71,32 +71,16 @@ void ac_home_conf(ac_sup_conf_t *conf, const ac_settings_t *set,
     conf->startup_limit = apr_time_from_sec(set->startup_time_limit.v);
     conf->shutdown_limit = apr_time_from_sec(set->shutdown_time_limit.v);
     conf->keep_config = (unsigned)ac_handler_is_on(set, AC_HANDLER_NO_ROTATION, 0);
-    conf->always_running = set->start_mode.v == AC_START_ALWAYS_RUNNING;
+    /* One that children host is theirs to start, until one of them asks. */
+    conf->always_running = set->start_mode.v == AC_START_ALWAYS_RUNNING
+                           && set->hosting_model.v != AC_HOSTING_IN_PROCESS;
     /* Two processes cannot listen to one port that the administrator named. */
     conf->alone = launch && launch->port != 0;
 }
 
-static int is_env(const ac_settings_t *set, const char *name, const char *value)
-{
-    const ac_env_var_t *var = ac_settings_env(set, name);
-
-    return var && var->value && strcasecmp(var->value, value) == 0;
-}
-
-static uint8_t shows_details(const ac_settings_t *set)
-{
-    if (set->detailed_errors.v != AC_AUTO) {
-        return set->detailed_errors.v == AC_ON;
-    }
-    return is_env(set, "ASPNETCORE_ENVIRONMENT", "Development")
-           || is_env(set, "DOTNET_ENVIRONMENT", "Development")
-           || is_env(set, "ASPNETCORE_DETAILEDERRORS", "true")
-           || is_env(set, "ASPNETCORE_DETAILEDERRORS", "1");
-}
-
 void ac_home_facts(ac_home_t *home, const ac_settings_t *set)
 {
-    home->facts.detailed_errors = shows_details(set);
+    home->facts.detailed_errors = (uint8_t)ac_settings_shows_details(set);
     home->facts.disable_error_page = set->disable_startup_error_page.v == AC_ON;
     home->facts.withhold_user = set->forward_windows_auth_token.v == AC_OFF;
     home->facts.forward_close = (uint8_t)ac_handler_is_on(set, AC_HANDLER_CONNECTION, 0);

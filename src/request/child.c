@@ -254,7 +254,7 @@ void ac_request_child_init(apr_pool_t *pchild, server_rec *s)
     ac_workers_init(pchild);
     ac_dispatch_init(pchild, s);
     limit_parking(pchild, s);
-    ac_inproc_child_init(pchild, s);
     serving = 1;
     ac_child_hello();
+    ac_inproc_child_init(pchild, s);
 }

@@ -36,6 +36,11 @@ ac_detect_fn ac_detect_package_json;
 ac_detect_fn ac_detect_python;
 ac_detect_fn ac_detect_ruby;
 
+/* Whether the app may run in a child of httpd, and a child is to host it. */
+int ac_look_is_inside(const ac_look_t *look);
+/* Decides for the shared object of that name, relative to the folder or absolute. */
+int ac_look_object(ac_look_t *look, const char *source, const char *name);
+
 /* Puts a fault of the look into its result; returns 1. */
 int ac_look_fail(ac_look_t *look, ac_fault_e fault, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

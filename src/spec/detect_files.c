@@ -14,28 +14,79 @@
 
 #define OBJECTS_MAX 64
 
+int ac_look_is_inside(const ac_look_t *look)
+{
+    return look->req->inside && look->set->hosting_model.v == AC_HOSTING_IN_PROCESS;
+}
+
+int ac_look_object(ac_look_t *look, const char *source, const char *name)
+{
+    const char *path = *name == '/' ? name
+        : apr_pstrcat(look->p, look->req->folder, "/", name, NULL);
+
+    if (!ac_folder_has_file(look->folder, path)) {
+        return ac_look_fail(look, AC_FAULT_EXEC, "%s names the shared object %.200s, "
+                            "which is not there", source, path);
+    }
+    look->launch->kind = AC_KIND_OBJECT;
+    ac_look_arg(look, path);
+    ac_look_found(look, "%s: %s (%s)", source, path, ac_kind_name(AC_KIND_OBJECT));
+    return 1;
+}
+
+static int exports_app(const ac_look_t *look, const char *name)
+{
+    int fd = ac_folder_open_file(look->folder, name);
+    int exports = fd >= 0 && ac_elf_exports(fd, "appcore_app_v1", look->p);
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return exports;
+}
+
+/* Elsewhere than in a child it is only mentioned. */
+static void mention_object(ac_look_t *look, const char *name)
+{
+    if (look->set->hosting_model.v == AC_HOSTING_IN_PROCESS) {
+        ac_look_hint(look, "%.60s runs in httpd's children only; ", name);
+        return;
+    }
+    ac_look_notice(look, "%s is an app for httpd's own processes; AppCoreHostingModel "
+                   "InProcess in httpd's configuration allows it there", name);
+    ac_look_hint(look, "%.60s needs AppCoreHostingModel InProcess; ", name);
+}
+
 int ac_detect_shared_object(ac_look_t *look)
 {
     apr_array_header_t *names = ac_folder_list(look->folder, ".so", OBJECTS_MAX);
+    const char *found = NULL;
+    int inside = ac_look_is_inside(look);
     int i;
 
     for (i = 0; i < names->nelts; ++i) {
         const char *name = apr_pstrcat(look->p, APR_ARRAY_IDX(names, i, const char *),
                                        ".so", NULL);
-        int fd = ac_folder_open_file(look->folder, name);
-        int exports = fd >= 0 && ac_elf_exports(fd, "appcore_app_v1", look->p);
 
-        if (fd >= 0) {
-            close(fd);
+        if (!exports_app(look, name)) {
+            if (inside) {
+                ac_look_hint(look, "%.60s does not export appcore_app_v1; ", name);
+            }
+            continue;
         }
-        if (exports) {
-            ac_look_notice(look, "%s is an in-process app; hosting in process is not "
-                           "built yet, so it is left alone", name);
-            ac_look_hint(look, "%.60s is an in-process app, and hosting in process is "
-                         "not built yet; ", name);
+        if (!inside) {
+            mention_object(look, name);
+        }
+        else if (found) {
+            return ac_look_fail(look, AC_FAULT_CONFIG, "%s and %s both export "
+                                "appcore_app_v1: say which one with AppCoreProcessPath",
+                                found, name);
+        }
+        else {
+            found = name;
         }
     }
-    return 0;
+    return found ? ac_look_object(look, "exports appcore_app_v1", found) : 0;
 }
 
 /* The command of a line "web: command", or NULL. */

@@ -163,6 +163,11 @@ static void take_web_config(ac_look_t *look, const ac_webconfig_t *web)
     launch->max_content_length = web->max_content_length;
     launch->overlay = web->overlay;
     apr_array_cat(launch->notices, web->notices);
+    if (web->asks_inside && look->req->set->hosting_model.v != AC_HOSTING_IN_PROCESS) {
+        ac_look_notice(look, "web.config asks for hostingModel=\"inprocess\"; the app "
+                       "runs out of process, because only AppCoreHostingModel InProcess "
+                       "in httpd's configuration allows the other");
+    }
     prefer_environment(look, web->overlay);
     ac_look_refresh(look);
     if (web->has_app) {
@@ -329,6 +334,15 @@ static int finish(ac_look_t *look, const target_t *target, const apr_array_heade
     return ac_look_reach(look, ac_look_reach_of(look, look->launch->kind));
 }
 
+static int add_object(ac_look_t *look, const char *name, const apr_array_header_t *args)
+{
+    ac_look_object(look, "AppCoreProcessPath", name);
+    if (look->launch->result.fault == AC_FAULT_NONE) {
+        add_arguments(look, args, "AppCoreProcessPath");
+    }
+    return 1;
+}
+
 static int from_directive(ac_look_t *look)
 {
     const char *name = ac_env_expand(look->set->process_path.v, look->env, look->p);
@@ -337,6 +351,9 @@ static int from_directive(ac_look_t *look)
     const char *line = args->v && args->origin != AC_ORIGIN_WEBCONFIG ? args->v : "";
     target_t target = { NULL, NULL };
 
+    if (ac_look_is_inside(look) && ends_with(name, ".so")) {
+        return add_object(look, name, ac_argv_split(line, AC_QUOTES_UNIX, look->p));
+    }
     target.program = !strcmp(name, "dotnet") ? ac_look_dotnet(look)
                                              : ac_look_program(look, name);
     if (!target.program) {

@@ -12,6 +12,7 @@ static const char *const kinds[] = {
     [AC_KIND_ASGI] = "Python ASGI",
     [AC_KIND_WSGI] = "Python WSGI",
     [AC_KIND_RUBY] = "Ruby Rack",
+    [AC_KIND_OBJECT] = "shared object",
 };
 
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))

@@ -36,7 +36,8 @@ typedef enum ac_kind_e {
     AC_KIND_NODE,
     AC_KIND_ASGI,
     AC_KIND_WSGI,
-    AC_KIND_RUBY
+    AC_KIND_RUBY,
+    AC_KIND_OBJECT              /* a shared object for httpd's children */
 } ac_kind_e;
 
 const char *ac_kind_name(ac_kind_e kind);

@@ -230,6 +230,11 @@ int ac_look_reach(ac_look_t *look, unsigned reach)
     ac_launch_t *launch = look->launch;
     unsigned asked = reach_by_placeholders(launch);
 
+    if (look->req->inside) {
+        launch->reach = reach;
+        launch->companion = (uint8_t)companion_of(look, launch->kind);
+        return 1;
+    }
     if (asked && !(asked & AC_REACH_PORT)) {
         launch->reach = asked;
         return 1;

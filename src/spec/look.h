@@ -24,6 +24,7 @@ typedef struct ac_look_request_t {
     const char *name;
     const ac_settings_t *set;   /* secrets are left out of the encoding */
     const char *companions;     /* as in ac_spec_t */
+    int inside;                 /* for the child that is to host it; not encoded */
 } ac_look_request_t;
 
 void ac_look_request_put(ac_wire_writer_t *w, const ac_look_request_t *req);

@@ -302,3 +302,21 @@ unsigned ac_processes_share(const ac_settings_t *set)
     return set->max_concurrency.v > 0 ? (unsigned)set->max_concurrency.v
                                       : AC_PROCESS_SHARE;
 }
+
+static int is_env(const ac_settings_t *set, const char *name, const char *value)
+{
+    const ac_env_var_t *var = ac_settings_env(set, name);
+
+    return var && var->value && strcasecmp(var->value, value) == 0;
+}
+
+int ac_settings_shows_details(const ac_settings_t *set)
+{
+    if (set->detailed_errors.v != AC_AUTO) {
+        return set->detailed_errors.v == AC_ON;
+    }
+    return is_env(set, "ASPNETCORE_ENVIRONMENT", "Development")
+           || is_env(set, "DOTNET_ENVIRONMENT", "Development")
+           || is_env(set, "ASPNETCORE_DETAILEDERRORS", "true")
+           || is_env(set, "ASPNETCORE_DETAILEDERRORS", "1");
+}

@@ -162,6 +162,9 @@ const ac_env_var_t *ac_settings_env_any(const ac_settings_t *set, const char *na
 /* The value of a handler setting, or NULL; see spec/handler.h. */
 const char *ac_settings_handler(const ac_settings_t *set, const char *name);
 
+/* AppCoreDetailedErrors; auto is by what the environment of the app says. */
+int ac_settings_shows_details(const ac_settings_t *set);
+
 void ac_settings_put(ac_wire_writer_t *w, const ac_settings_t *set);
 /* NULL and r->status set on any fault. */
 ac_settings_t *ac_settings_get(ac_wire_reader_t *r, apr_pool_t *p);

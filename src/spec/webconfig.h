@@ -25,6 +25,7 @@ typedef struct ac_webconfig_t {
     int app_line;
     const char *process_path;
     const char *arguments;
+    int asks_inside;            /* hostingModel="inprocess" */
     ac_settings_t *overlay;     /* origin AC_ORIGIN_WEBCONFIG */
     int64_t max_content_length; /* -1: none given */
     apr_array_header_t *notices;        /* const char * */

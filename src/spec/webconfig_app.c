@@ -171,9 +171,7 @@ static int read_hosting_model(const ac_webconfig_at_t *at, const ac_xml_t *elem)
                       "hostingModel=\"inprocess\" or hostingModel=\"outofprocess\" in "
                       "the web.config file.", value);
     }
-    ac_webconfig_notice(at->web, "web.config asks for hostingModel=\"inprocess\"; the "
-                        "app runs out of process, because only AppCoreHostingModel "
-                        "InProcess in httpd's configuration allows the other");
+    at->web->asks_inside = 1;
     return 1;
 }
 

@@ -14,7 +14,7 @@ USER = environment.APP_USERS[0]
 MOUNT = "AppCoreMount /m /srv/m\n"
 
 GOOD = {
-    "AppCoreHostingModel": ["OutOfProcess", "outofprocess"],
+    "AppCoreHostingModel": ["OutOfProcess", "outofprocess", "InProcess"],
     "AppCoreProcessPath": ["/usr/bin/node", "run.sh"],
     "AppCoreArguments": ['"--port {port}"', '""'],
     "AppCoreEnvironmentVariable": ["NAME value", 'A__B "two words"', "EMPTY \"\""],
@@ -58,7 +58,6 @@ GOOD = {
 
 # Directive and value -> words of the sentence.
 BAD = [
-    ("AppCoreHostingModel InProcess", "InProcess is not built yet; write OutOfProcess"),
     ("AppCoreHostingModel Inside", "must be OutOfProcess or InProcess, not \"Inside\""),
     ('AppCoreProcessPath ""', "AppCoreProcessPath takes one argument, the program"),
     ("AppCoreEnvironmentVariable A=B c", "must be a variable's name without \"=\""),
@@ -221,6 +220,10 @@ def test_no_folder_is_looked_at(env):
 def test_notices(env):
     said = env.configtest(MOUNT + "AppCoreProcessesPerApplication 3")
     assert "app m runs up to 3 processes" in said and taken(said)
+    said = env.configtest(MOUNT + "AppCoreHostingModel InProcess\nAppCoreUser games\n"
+                          "AppCoreUmask 022\nAppCoreStartMode AlwaysRunning")
+    assert "AppCoreUser, AppCoreUmask, AppCoreStartMode does not apply there" in said
+    assert taken(said)
     said = env.configtest("<AppCoreApp lonely>\nAppCorePath /srv/l\n</AppCoreApp>")
     assert "<AppCoreApp lonely> is mounted nowhere" in said and taken(said)
 

@@ -337,7 +337,7 @@ static apr_size_t look(uint64_t app_id, const void *request, apr_size_t request_
 /* Whatever folder the manager asks for, it is the configured one that is seen. */
 START_TEST(a_look_sees_the_folder_as_its_user)
 {
-    ac_look_request_t req = { "/etc", "/shop", "shop", h.set, NULL };
+    ac_look_request_t req = { "/etc", "/shop", "shop", h.set, NULL, 0 };
     ac_launch_t *launch = NULL;
     ac_wire_writer_t w;
     struct stat st;

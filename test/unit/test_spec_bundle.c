@@ -221,7 +221,7 @@ static int companion_for(const char *config)
 {
     const program_t file = make_program(config);
     ac_settings_t *set = ac_settings_create(p);
-    ac_look_request_t req = { folder, "/shop", "shop", set, in_folder("c") };
+    ac_look_request_t req = { folder, "/shop", "shop", set, in_folder("c"), 0 };
     const ac_launch_t *launch;
 
     put_bytes("App", &file, sizeof(file));

@@ -13,7 +13,7 @@
 
 static ac_launch_t *look_with(ac_settings_t *set)
 {
-    ac_look_request_t req = { folder, "/shop", "shop", set, in_folder("c") };
+    ac_look_request_t req = { folder, "/shop", "shop", set, in_folder("c"), 0 };
 
     return ac_look_as(&req, geteuid(), p);
 }

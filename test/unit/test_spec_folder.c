@@ -77,7 +77,7 @@ int mentions(const apr_array_header_t *list, const char *text)
 
 ac_launch_t *look_at(const ac_settings_t *set)
 {
-    ac_look_request_t req = { folder, "/shop", "shop", set, NULL };
+    ac_look_request_t req = { folder, "/shop", "shop", set, NULL, 0 };
 
     if (!set) {
         req.set = ac_settings_create(p);

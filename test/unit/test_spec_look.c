@@ -44,7 +44,7 @@ END_TEST
 START_TEST(missing_folder_is_a_fault)
 {
     ac_look_request_t req = { "/nonexistent/app", "", "app", ac_settings_create(p),
-                              NULL };
+                              NULL, 0 };
 
     ck_fault(ac_look(&req, p), AC_FAULT_CONFIG, "/nonexistent/app");
 }

@@ -164,7 +164,7 @@ static object_t make_object(const char *symbol)
 static int seen(const object_t *o, size_t len)
 {
     put_bytes("app.so", o, len);
-    return mentions(look_at(NULL)->notices, "app.so is an in-process app");
+    return mentions(look_at(NULL)->notices, "app.so is an app for httpd's own");
 }
 
 START_TEST(shared_object_is_known_by_its_symbol)
@@ -172,7 +172,7 @@ START_TEST(shared_object_is_known_by_its_symbol)
     object_t o = make_object("appcore_app_v1");
 
     ck_assert(seen(&o, sizeof(o)));
-    ck_fault(look_at(NULL), AC_FAULT_CONFIG, "hosting in process is not built yet");
+    ck_fault(look_at(NULL), AC_FAULT_CONFIG, "needs AppCoreHostingModel InProcess");
     o.symbols[1].st_shndx = SHN_UNDEF;
     ck_assert(!seen(&o, sizeof(o)));
     o = make_object("appcore_app_v2");

@@ -168,7 +168,7 @@ static int has_event(int fd, uint32_t mask, const char *name)
 
 START_TEST(watches_see_what_matters)
 {
-    ac_look_request_t req = { in_folder("link"), "", "app", NULL, NULL };
+    ac_look_request_t req = { in_folder("link"), "", "app", NULL, NULL, 0 };
     int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     ac_launch_t *launch;
 
@@ -194,7 +194,7 @@ END_TEST
 
 START_TEST(a_missing_folder_is_waited_for)
 {
-    ac_look_request_t req = { in_folder("later"), "", "app", NULL, NULL };
+    ac_look_request_t req = { in_folder("later"), "", "app", NULL, NULL, 0 };
     int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 
     req.set = ac_settings_create(p);

@@ -62,8 +62,8 @@ START_TEST(published_file_is_understood)
     ck_assert_str_eq(web->arguments, ".\\tweb.dll");
     ck_assert_int_eq(web->overlay->hosting_model.origin, AC_ORIGIN_DEFAULT);
     ck_assert_int_eq(web->overlay->stdout_log_enabled.origin, AC_ORIGIN_DEFAULT);
-    ck_assert_int_eq(web->notices->nelts, 1);
-    ck_assert(mentions(web->notices, "AppCoreHostingModel InProcess"));
+    ck_assert_int_eq(web->notices->nelts, 0);
+    ck_assert(web->asks_inside);
     ck_assert_int_eq(web->access_rules->nelts, 0);
     ck_assert_int_eq(web->max_content_length, -1);
 }

@@ -373,7 +373,7 @@ END_TEST
 START_TEST(look_request_has_no_secrets)
 {
     ac_look_request_t req = { "/srv/shop", "/shop", "shop", some_settings(),
-                              "/usr/lib/x" };
+                              "/usr/lib/x", 0 };
     ac_settings_t *set = some_settings();
     ac_wire_writer_t w = writer();
     ac_wire_reader_t r;

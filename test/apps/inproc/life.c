@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+/* An app in process that lives as its variable MODE says, and may start, end, crash
+ * or hang in any way. Its answer to every request: pid, how many requests, and the
+ * variable WORD. */
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "appcore.h"
+
+static const appcore_host *host;
+static const appcore_config *config;
+
+static appcore_str str(const char *text)
+{
+    appcore_str s = { text, strlen(text) };
+
+    return s;
+}
+
+static int is(appcore_str s, const char *text)
+{
+    return s.len == strlen(text) && !memcmp(s.p, text, s.len);
+}
+
+static appcore_str variable(const char *name)
+{
+    size_t i;
+
+    for (i = 0; i < config->n_environment; i++) {
+        if (is(config->environment[i].name, name)) {
+            return config->environment[i].value;
+        }
+    }
+    return str("");
+}
+
+static int mode(const char *name)
+{
+    return is(variable("MODE"), name);
+}
+
+static void say(const char *text)
+{
+    host->log(host, 0, APPCORE_LOG_NOTICE, str(text));
+}
+
+static int respond(appcore_request r, int status, const char *text)
+{
+    struct iovec body = { (void *)text, strlen(text) };
+
+    return host->respond(r, status, str(""), NULL, 0, &body, 1);
+}
+
+static void *start_later(void *data)
+{
+    appcore_failure failure = { .size = sizeof(failure) };
+
+    (void)data;
+    usleep(300 * 1000);
+    if (mode("pending-fail")) {
+        failure.substatus = 31;
+        failure.what = str("the framework 'Tea' 2.9.9 was not found");
+        failure.evidence = str("looked in /cup\nand in /pot");
+        host->started(host, &failure);
+    }
+    else {
+        host->started(host, NULL);
+    }
+    return NULL;
+}
+
+static int start_thread(void *(*fn)(void *))
+{
+    pthread_t thread;
+
+    return pthread_create(&thread, NULL, fn, NULL) || pthread_detach(thread);
+}
+
+static int init(const appcore_host *h, const appcore_config *c, void **app,
+                appcore_failure *failure)
+{
+    host = h;
+    config = c;
+    *app = NULL;
+    if (mode("fail")) {
+        failure->what = str("there is no <tea>");
+        failure->evidence = str("cup: empty");
+        return APPCORE_FAILED;
+    }
+    if (mode("crash")) {
+        abort();
+    }
+    if (mode("exit")) {
+        exit(15);
+    }
+    if (mode("hang")) {
+        for (;;) {
+            pause();
+        }
+    }
+    if (mode("never")) {
+        return APPCORE_PENDING;
+    }
+    if (mode("pending") || mode("pending-fail")) {
+        return start_thread(start_later) ? APPCORE_FAILED : APPCORE_PENDING;
+    }
+    return APPCORE_OK;
+}
+
+static int handle(void *app, appcore_request r, const appcore_info *info, void **data)
+{
+    char text[200];
+
+    (void)app;
+    (void)data;
+    if (is(info->path, "/exit")) {
+        exit(15);
+    }
+    if (is(info->path, "/crash")) {
+        abort();
+    }
+    if (is(info->path, "/end")) {
+        host->ended(host, 3, str("somebody asked for it"));
+    }
+    if (is(info->path, "/slow")) {
+        sleep(2);
+    }
+    snprintf(text, sizeof(text), "pid %d word %.*s\n", (int)getpid(),
+             (int)variable("WORD").len, variable("WORD").p);
+    return respond(r, 200, text) == APPCORE_OK ? APPCORE_DONE : APPCORE_FAILED;
+}
+
+static void quiesce(void *app)
+{
+    (void)app;
+    say("quiesce");
+}
+
+static void shut_down(void *app, uint32_t limit_ms)
+{
+    char text[80];
+
+    (void)app;
+    snprintf(text, sizeof(text), "shutdown within %u ms", (unsigned)limit_ms);
+    say(text);
+    if (mode("stuck")) {
+        for (;;) {
+            pause();
+        }
+    }
+}
+
+const appcore_app *appcore_app_v1(void)
+{
+    static appcore_app app = {
+        .size = sizeof(app), .version = APPCORE_ABI, .flags = APPCORE_THREAD_SAFE,
+        .init = init, .handle = handle, .quiesce = quiesce, .shutdown = shut_down
+    };
+
+#ifdef WRONG_VERSION
+    app.version = 7;
+#endif
+#ifdef NO_TABLE
+    return NULL;
+#else
+    return &app;
+#endif
+}
