@@ -11,7 +11,8 @@ FILE_LINES = 700
 FUNCTION_LINES = 90
 CODE = (".c", ".h", ".py", ".sh", ".js", ".cs")
 TEXT = CODE + (".am", ".ac", ".m4", ".inc", ".conf", ".load", ".md", ".json")
-SCRIPTS = ("bootstrap", "quickstart", "runtests", ".ci/run", "bench/run")
+SCRIPTS = ("bootstrap", "quickstart", "runtests", ".ci/run", "bench/run",
+           "bench/waiting")
 BANNED = re.compile(r"\b(strcpy|strcat|sprintf|vsprintf|gets|alloca|popen|system)\s*\(")
 SPDX = "SPDX-License-Identifier: Apache-2.0"
 
