@@ -56,7 +56,8 @@ int ac_conf_enabled(request_rec *r);
 const char *ac_conf_group_file(request_rec *r);
 /* AppCoreAsync: the location's word, else the app's. */
 int ac_conf_async(request_rec *r, const ac_mount_t *mount);
-/* AppCoreAsyncLimit of the main server; 0: not set. */
+/* How many requests of a child may wait without a worker: AppCoreAsyncLimit of the
+ * main server, as far as MPM and limit of open files permit. */
 unsigned ac_conf_async_limit(void);
 
 /* AppCoreKeepAliveHold of the main server, for every connection; 0: not set. */

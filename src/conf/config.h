@@ -110,6 +110,9 @@ void ac_config_notice(const ac_config_pass_t *pass, const char *where,
 /* Names the first directive by which two merged settings differ, or NULL. */
 const char *ac_config_difference(const ac_settings_t *a, const ac_settings_t *b);
 
+/* Notices of an AppCoreAsyncLimit that cannot be had. */
+void ac_config_check_async(const ac_config_pass_t *pass);
+
 /* Where the administrator asks for a login. */
 void ac_config_find_logins(ac_config_pass_t *pass);
 /* 1 if an AuthType is in force at that URL prefix of the server, or at some URL

@@ -232,6 +232,7 @@ static int run_pass(ac_config_pass_t *pass)
         ac_config_mistake(pass, "AppCoreMount", "%d apps are mounted; one httpd can have "
                           "%d at most", pass->table->specs->nelts, AC_SPEC_APPS_MAX);
     }
+    ac_config_check_async(pass);
     for (i = 0; i < pass->table->specs->nelts; ++i) {
         ac_spec_seal(APR_ARRAY_IDX(pass->table->specs, i, ac_spec_t *), pass->ptemp);
     }

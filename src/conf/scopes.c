@@ -89,11 +89,6 @@ const char *ac_conf_group_file(request_rec *r)
     return conf->group_file;
 }
 
-unsigned ac_conf_async_limit(void)
-{
-    return (unsigned)ac_config_of(ap_server_conf)->own->async_limit.v;
-}
-
 apr_interval_time_t ac_conf_keep_alive_hold(void)
 {
     return ac_config_of(ap_server_conf)->own->keep_alive_hold.v;

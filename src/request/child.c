@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "ap_mpm.h"
@@ -186,14 +185,9 @@ static void count_threads(void)
 /* Requests that may wait without a worker here, and of each app. */
 static void limit_parking(apr_pool_t *pchild, server_rec *s)
 {
-    const char *factor = ac_conf_foreign("AsyncRequestWorkerFactor");
-    struct rlimit files = { .rlim_cur = 1024 };
+    unsigned all = ac_conf_async_limit();
     server_rec *server;
-    unsigned all;
 
-    getrlimit(RLIMIT_NOFILE, &files);
-    all = ac_policy_async_limit(ac_conf_async_limit(), child.threads[AC_WORKERS_PRIMARY],
-                                factor ? strtod(factor, NULL) : 2.0, files.rlim_cur);
     for (server = s; server; server = server->next) {
         int n, i;
         const ac_mount_t *mounts = ac_conf_mounts(server, &n);

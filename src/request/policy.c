@@ -76,18 +76,6 @@ unsigned ac_policy_app_workers(apr_int64_t setting, unsigned threads)
     return n < 1 ? 1 : n > (apr_int64_t)all ? all : (unsigned)n;
 }
 
-#define FILES_KEPT 200
-#define FILES_EACH 3
-
-unsigned ac_policy_async_limit(unsigned setting, unsigned threads, double factor,
-                               unsigned long files)
-{
-    unsigned long most = files > FILES_KEPT ? (files - FILES_KEPT) / FILES_EACH : 0;
-    double safe = setting ? setting : threads * factor / 2;
-
-    return safe < (double)most ? (unsigned)(safe < 0 ? 0 : safe) : (unsigned)most;
-}
-
 int ac_policy_hope(const ac_board_app_t *app, apr_time_t now)
 {
     switch (app->state) {

@@ -27,14 +27,6 @@ int ac_policy_match(const void *list, apr_size_t stride, int n, const char *path
 unsigned ac_policy_app_workers(apr_int64_t setting, unsigned threads);
 unsigned ac_policy_all_workers(unsigned threads);
 
-/* AppCoreAsyncLimit: how many requests may wait in a child without holding a worker.
- * setting: 0 for as many as leave the server alive. The event MPM stops accepting at
- * threads + idle threads * factor connections, waiting ones included, so half of
- * threads * factor is safe. One that waits has three descriptors open, and the
- * rest of the child needs some: more of them there never are. */
-unsigned ac_policy_async_limit(unsigned setting, unsigned threads, double factor,
-                               unsigned long files);
-
 /* 0 when waiting for the app is in vain: it is broken or refused and the time for
  * the next try has not come, or it is being stopped. */
 int ac_policy_hope(const ac_board_app_t *app, apr_time_t now);

@@ -228,6 +228,23 @@ def test_notices(env):
     assert "<AppCoreApp lonely> is mounted nowhere" in said and taken(said)
 
 
+@pytest.mark.skipif(environment.MPM != "event", reason="only the event MPM can park")
+def test_notices_of_more_waiting_requests_than_the_server_bears(env):
+    said = env.configtest(MOUNT + "AppCoreAsyncLimit 100")
+    assert "AppCoreAsyncLimit: 100 requests of a child cannot wait without a worker: " \
+        "with more than 16 the event MPM would stop" in said and taken(said)
+    assert "AsyncRequestWorkerFactor 13," in said
+    said = env.configtest(MOUNT + "AsyncRequestWorkerFactor 13\nAppCoreAsyncLimit 100")
+    assert "cannot wait" not in said
+    said = env.configtest(MOUNT + "AsyncRequestWorkerFactor 1000000")
+    assert "AsyncRequestWorkerFactor: 8000000 requests" in said
+    assert "would have to be 24000200 (ulimit -n" in said and taken(said)
+    said = env.configtest("AsyncRequestWorkerFactor 100\nAppCoreMount /x /srv/x\n"
+                          "<AppCoreApp y>\nAppCorePath /srv/y\n"
+                          "AppCoreAsyncLimit 801\n</AppCoreApp>\nAppCoreMount /y y")
+    assert "with more than 800 the event MPM" in said
+
+
 def test_loads_first_and_last(env):
     env.modules += ["proxy", "proxy_http"]
     try:

@@ -4,8 +4,10 @@
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <apr_general.h>
 #include <apr_strings.h>
+#include "conf/capacity.h"
 #include "conf/values.h"
 #include "spec/settings.h"
 
@@ -280,6 +282,38 @@ START_TEST(quotes_stay_short_and_clean)
 }
 END_TEST
 
+START_TEST(as_many_wait_as_the_child_bears)
+{
+    ac_capacity_t stock = { 64, 2, 1024 }, large = { 32, 500, 20000 };
+    ac_capacity_t few_files = { 64, 2, 100 }, none = { 64, 0, 1024 };
+
+    ck_assert_uint_eq(ac_capacity_limit(&stock, 0), 64);
+    ck_assert_uint_eq(ac_capacity_limit(&stock, 10), 10);
+    ck_assert_uint_eq(ac_capacity_limit(&stock, 1000), 64);
+    ck_assert_uint_eq(ac_capacity_of_mpm(&large), 8000);
+    ck_assert_uint_eq(ac_capacity_of_files(&large), 6600);
+    ck_assert_uint_eq(ac_capacity_limit(&large, 0), 6600);
+    ck_assert_uint_eq(ac_capacity_limit(&few_files, 5), 0);
+    ck_assert_uint_eq(ac_capacity_limit(&none, 5), 0);
+    large.files = RLIM_INFINITY;
+    ck_assert_uint_eq(ac_capacity_limit(&large, 0), 8000);
+}
+END_TEST
+
+START_TEST(what_would_let_more_wait)
+{
+    ac_capacity_t capacity = { 64, 2, 1024 };
+
+    ck_assert_uint_eq(ac_capacity_factor_for(&capacity, 5000), 157);
+    capacity.factor = 157;
+    ck_assert_uint_ge(ac_capacity_of_mpm(&capacity), 5000);
+    capacity.files = ac_capacity_files_for(5000);
+    ck_assert_uint_eq(ac_capacity_limit(&capacity, 5000), 5000);
+    capacity.files--;
+    ck_assert_uint_eq(ac_capacity_limit(&capacity, 5000), 4999);
+}
+END_TEST
+
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
 static Suite *conf_values_suite(void)
@@ -293,6 +327,8 @@ static Suite *conf_values_suite(void)
     tcase_add_test(tc, limits_come_in_pairs);
     tcase_add_test(tc, limits_are_checked);
     tcase_add_test(tc, addresses_and_networks);
+    tcase_add_test(tc, as_many_wait_as_the_child_bears);
+    tcase_add_test(tc, what_would_let_more_wait);
     tcase_add_loop_test(tc, takes_paths_of_each_kind, 0, COUNT(paths));
     tcase_add_test(tc, names_are_bounded);
     tcase_add_test(tc, quotes_stay_short_and_clean);
