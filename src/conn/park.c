@@ -3,10 +3,7 @@
 
 #include "conn/park.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "ap_mpm.h"
@@ -22,7 +19,9 @@
 #include "base/clock.h"
 #include "conn/block.h"
 #include "conn/hold.h"
+#include "conn/nest.h"
 #include "conn/poke.h"
+#include "conn/slim.h"
 
 APLOG_USE_MODULE(appcore);
 
@@ -33,19 +32,21 @@ APLOG_USE_MODULE(appcore);
  * come. */
 #define PROBATION apr_time_from_msec(1)
 
+/* Memory is given back while the answer is waited for, and once within it. */
+#define SLIM_ENOUGH 2
+
 /* One client connection; in its pool. */
 typedef struct park_t {
-    ac_poke_t poke;             /* first: limit of the parked request */
+    ac_poke_t poke;             /* limit of the parked request */
     conn_rec *c;
     ac_task_t *task;            /* under way on this connection, or NULL */
     apr_interval_time_t hold;   /* of the request under way, or the last one */
-    int client_fd;
-    uint32_t client_events;     /* as they are in the epoll */
-    int app_fd;
+    ac_nest_t nest;
     unsigned nested:1;          /* inside of the other process_connection hooks */
     unsigned parking:1;         /* on its way to the suspend hook */
     unsigned parked:1;
     unsigned accounted:1;
+    unsigned slim:2;            /* how often memory was given back */
 } park_t;
 
 typedef enum trust_e { TRUST_OFF = 0, TRUST_PROBATION, TRUST_ON } trust_e;
@@ -140,53 +141,23 @@ static apr_status_t without_flush(ap_filter_t *f, apr_bucket_brigade *bb)
 
 /* Accounts */
 
-static int take(ac_park_account_t *account)
-{
-    if (atomic_fetch_add(&account->parked, 1) < account->limit) {
-        return 1;
-    }
-    atomic_fetch_sub(&account->parked, 1);
-    return 0;
-}
-
-static void full(const park_t *pk)
-{
-    static _Atomic apr_time_t said;
-    apr_time_t last = atomic_load(&said), now = ac_clock_now();
-
-    if (now - last > apr_time_from_sec(60)
-        && atomic_compare_exchange_strong(&said, &last, now)) {
-        ap_log_cerror(APLOG_MARK, APLOG_NOTICE, 0, pk->c, "as many requests wait "
-                      "without a worker as may (%u in this process): the next hold "
-                      "one each. AsyncRequestWorkerFactor, the limit of open files or "
-                      "AppCoreAsyncLimit set the number", atomic_load(&park.all.parked));
-    }
-}
-
 static int take_accounts(park_t *pk)
 {
-    if (pk->accounted) {
-        return 1;
+    if (!pk->accounted) {
+        pk->accounted = ac_account_take(pk->task->account, &park.all, pk->c) != 0;
     }
-    if (take(pk->task->account)) {
-        if (take(&park.all)) {
-            pk->accounted = 1;
-            return 1;
-        }
-        atomic_fetch_sub(&pk->task->account->parked, 1);
-    }
-    full(pk);
-    return 0;
+    return pk->accounted;
 }
 
 static void give_accounts(park_t *pk)
 {
     if (pk->accounted) {
         pk->accounted = 0;
-        atomic_fetch_sub(&pk->task->account->parked, 1);
-        atomic_fetch_sub(&park.all.parked, 1);
+        ac_account_give(pk->task->account, &park.all);
     }
 }
+
+/* Whether it works */
 
 static int is_trusted(void)
 {
@@ -197,95 +168,19 @@ static void stalled(void)
 {
     if (atomic_exchange(&park.trust, TRUST_OFF) != TRUST_OFF) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, park.server, "a waiting request "
-                     "was called back and got no worker for %d seconds: from now on "
-                     "waiting requests of this process hold their workers",
-                     (int)apr_time_sec(AC_POKE_PATIENCE));
+                     "was called back and got no worker for %d seconds: until one of "
+                     "them does, new requests of this process hold theirs while they "
+                     "wait", (int)apr_time_sec(AC_POKE_PATIENCE));
     }
 }
 
 static void came_back(void)
 {
-    if (atomic_load_explicit(&park.trust, memory_order_relaxed) != TRUST_ON) {
-        atomic_store(&park.trust, TRUST_ON);
+    if (atomic_load_explicit(&park.trust, memory_order_relaxed) != TRUST_ON
+        && atomic_exchange(&park.trust, TRUST_ON) == TRUST_OFF) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, park.server, "a waiting request got "
+                     "its worker: requests of this process wait without one again");
     }
-}
-
-/* The epoll descriptor */
-
-/* A descriptor that was closed has left the epoll by itself, and another may have
- * got its number: what was added before is not to be relied on. */
-static int watch(int epoll_fd, int fd, uint32_t want)
-{
-    struct epoll_event event = { .events = want, .data.fd = fd };
-
-    if (!want) {
-        epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, NULL);
-        return 1;
-    }
-    return epoll_ctl(epoll_fd, EPOLL_CTL_MOD, fd, &event) == 0
-           || (errno == ENOENT && epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0);
-}
-
-/* Without EPOLLIN the client's next request, already there, wakes nobody. The end of
- * what it sends is asked for only where it ends the task, or it would be reported all
- * the time while nobody reads; a reset always is. */
-static uint32_t client_events(const ac_task_t *task)
-{
-    uint32_t events = (uint32_t)task->want_client;
-
-    return task->watch_client ? events | EPOLLRDHUP : events | EPOLLERR;
-}
-
-/* What is not wanted of the app is not watched at all: a closed connection would
- * report its end all the time. */
-static int arm(park_t *pk)
-{
-    const ac_task_t *task = pk->task;
-    uint32_t client = client_events(task);
-
-    if (pk->poke.epoll_fd < 0) {
-        pk->poke.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    }
-    if (pk->poke.epoll_fd < 0) {
-        return 0;
-    }
-    if (pk->app_fd >= 0 && pk->app_fd != task->fd) {
-        watch(pk->poke.epoll_fd, pk->app_fd, 0);
-    }
-    pk->app_fd = task->fd;
-    return (client == pk->client_events
-            || watch(pk->poke.epoll_fd, pk->client_fd, pk->client_events = client))
-           && (task->fd < 0
-               || watch(pk->poke.epoll_fd, task->fd, (uint32_t)task->want));
-}
-
-static void collect(park_t *pk)
-{
-    struct epoll_event events[3];
-    int n = epoll_wait(pk->poke.epoll_fd, events, 3, 0), i;
-
-    pk->task->got = pk->task->got_client = 0;
-    for (i = 0; i < n; i++) {
-        if (events[i].data.fd == pk->client_fd) {
-            pk->task->got_client = (short)events[i].events;
-        }
-        else if (events[i].data.fd == pk->app_fd) {
-            pk->task->got = (short)events[i].events;
-        }
-    }
-    if (pk->task->reads_body) {
-        pk->task->got_client |= POLLIN;
-    }
-}
-
-static void forget_epoll(park_t *pk)
-{
-    if (pk->poke.epoll_fd >= 0) {
-        close(pk->poke.epoll_fd);
-    }
-    pk->poke.epoll_fd = -1;
-    pk->app_fd = -1;
-    pk->client_events = 0;
 }
 
 /* When to be back: the task's own limit, or before the MPM's. */
@@ -315,7 +210,7 @@ static apr_time_t limit_of(const park_t *pk)
 /* 1 if the worker may go. */
 static int park_now(park_t *pk)
 {
-    if (!arm(pk)) {
+    if (!ac_nest_arm(&pk->nest, pk->task)) {
         return 0;
     }
     pk->parking = 1;
@@ -388,12 +283,13 @@ int ac_park_run(ac_task_t *task)
     }
     pk = park_of(task->r->connection);
     pk->task = task;
-    pk->client_fd = task->client_fd;
+    pk->slim = 0;
+    ac_nest_init(&pk->nest, task->client_fd);
     task->async = 1;
     rv = run_async(pk, task);
     if (rv != SUSPENDED) {
         give_accounts(pk);
-        forget_epoll(pk);
+        ac_nest_close(&pk->nest);
         pk->task = NULL;
         rv = task->end(task, rv);
     }
@@ -408,7 +304,7 @@ static void finish(park_t *pk, int rv)
     request_rec *r = task->r;
 
     give_accounts(pk);
-    forget_epoll(pk);
+    ac_nest_close(&pk->nest);
     pk->task = NULL;
     /* From here on as httpd does after a handler, which r does not outlive. */
     ap_die(task->end(task, rv), r);
@@ -423,7 +319,7 @@ static void give_up(park_t *pk)
     conn_state_e state = pk->c->cs->state;
 
     give_accounts(pk);
-    forget_epoll(pk);
+    ac_nest_close(&pk->nest);
     pk->task = NULL;
     pk->c->aborted = 1;
     task->end(task, AC_TASK_DROPPED);
@@ -436,7 +332,7 @@ static int go_on(park_t *pk)
     int rv;
 
     ap_update_child_status(pk->c->sbh, SERVER_BUSY_WRITE, pk->task->r);
-    collect(pk);
+    ac_nest_collect(&pk->nest, pk->task);
     atomic_fetch_add(&park.running, 1);
     rv = ac_block_for(pk->task, 0);
     if (rv == AC_TASK_WAIT && !park_now(pk)) {
@@ -494,9 +390,14 @@ static void suspend_connection(conn_rec *c, request_rec *r)
     if (c->cs->state != CONN_STATE_WRITE_COMPLETION) {
         return;
     }
+    if (pk->slim < SLIM_ENOUGH) {
+        pk->slim++;
+        ac_slim(pk->task);
+    }
     socket = ap_get_conn_socket(c);
-    apr_os_sock_put(&socket, &pk->poke.epoll_fd, c->pool);
+    apr_os_sock_put(&socket, &pk->nest.fd, c->pool);
     pk->parked = 1;
+    pk->poke.epoll_fd = pk->nest.fd;
     ac_poke_at(&pk->poke, limit_of(pk));
 }
 
@@ -508,13 +409,13 @@ static void unpark(park_t *pk)
     pk->parked = 0;
     ac_poke_cancel(&pk->poke);
     apr_os_sock_get(&fd, socket);
-    if (fd == pk->poke.epoll_fd) {
-        apr_os_sock_put(&socket, &pk->client_fd, pk->c->pool);
+    if (fd == pk->nest.fd) {
+        apr_os_sock_put(&socket, &pk->nest.client_fd, pk->c->pool);
     }
     else {
         /* The MPM failed to poll our descriptor and closed it. */
-        close(pk->client_fd);
-        pk->poke.epoll_fd = -1;
+        close(pk->nest.client_fd);
+        ac_nest_lost(&pk->nest);
     }
 }
 
@@ -532,7 +433,7 @@ static void resume_connection(conn_rec *c, request_rec *r)
     if (!c->sbh) {
         /* The connection's pool is being destroyed. */
         give_accounts(pk);
-        forget_epoll(pk);
+        ac_nest_close(&pk->nest);
         pk->task->end(pk->task, AC_TASK_DROPPED);
         pk->task = NULL;
     }
@@ -564,7 +465,7 @@ static int pre_connection(conn_rec *c, void *csd)
     }
     pk = apr_pcalloc(c->pool, sizeof(*pk));
     pk->c = c;
-    pk->poke.epoll_fd = pk->app_fd = pk->client_fd = -1;
+    ac_nest_init(&pk->nest, -1);
     ap_set_module_config(c->conn_config, &appcore_module, pk);
     ap_add_output_filter_handle(no_flush, pk, NULL, c);
     return OK;

@@ -25,15 +25,8 @@
  * All of it is called on workers, which own the connection meanwhile. docs/
  * architecture.md explains why nothing races. */
 
-#include <stdatomic.h>
-
+#include "conn/account.h"
 #include "conn/task.h"
-
-/* What was parked and may be: by task->account's owner, per child. */
-typedef struct ac_park_account_t {
-    _Atomic unsigned parked;
-    unsigned limit;
-} ac_park_account_t;
 
 /* Hooks around connections; from the module file. */
 void ac_park_register_hooks(apr_pool_t *p);
