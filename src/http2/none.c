@@ -57,6 +57,14 @@ void ac_h2_receive(ac_h2_t *h2, const char *data, apr_size_t len)
     (void)len;
 }
 
+apr_ssize_t ac_h2_drain(ac_h2_t *h2, char *out, apr_size_t size)
+{
+    (void)h2;
+    (void)out;
+    (void)size;
+    return -1;
+}
+
 void ac_h2_end(ac_h2_t *h2)
 {
     (void)h2;

@@ -460,23 +460,32 @@ int ac_h2_reusable(const ac_h2_t *h2)
            && nghttp2_session_check_request_allowed(h2->session);
 }
 
-apr_ssize_t ac_h2_idle(ac_h2_t *h2, const char *data, apr_size_t len, char *answer,
-                       apr_size_t size)
+apr_ssize_t ac_h2_drain(ac_h2_t *h2, char *out, apr_size_t size)
 {
     apr_size_t used = 0;
     const uint8_t *run;
     ssize_t n;
 
-    ac_h2_receive(h2, data, len);
-    while (!h2->dead && (n = nghttp2_session_mem_send(h2->session, &run)) != 0) {
+    while ((n = nghttp2_session_mem_send(h2->session, &run)) != 0) {
         if (n < 0 || (apr_size_t)n > size - used) {
             return -1;
         }
-        memcpy(answer + used, run, (apr_size_t)n);
+        memcpy(out + used, run, (apr_size_t)n);
         used += (apr_size_t)n;
     }
-    return ac_h2_reusable(h2) && nghttp2_session_want_read(h2->session)
-           ? (apr_ssize_t)used : -1;
+    return (apr_ssize_t)used;
+}
+
+apr_ssize_t ac_h2_idle(ac_h2_t *h2, const char *data, apr_size_t len, char *answer,
+                       apr_size_t size)
+{
+    apr_ssize_t used = 0;
+
+    ac_h2_receive(h2, data, len);
+    if (!h2->dead) {
+        used = ac_h2_drain(h2, answer, size);
+    }
+    return ac_h2_reusable(h2) && nghttp2_session_want_read(h2->session) ? used : -1;
 }
 
 /* Sessions */

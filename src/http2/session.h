@@ -100,6 +100,10 @@ void ac_h2_send(ac_h2_t *h2, apr_bucket_brigade *out);
 /* Takes all bytes. Afterwards state may have changed. */
 void ac_h2_receive(ac_h2_t *h2, const char *data, apr_size_t len);
 
+/* For requests without a body, where there are no brigades: writes what can be sent
+ * now and returns its length; -1 when that is more than size. */
+apr_ssize_t ac_h2_drain(ac_h2_t *h2, char *out, apr_size_t size);
+
 void ac_h2_end(ac_h2_t *h2);
 /* 1 iff another request may begin on the connection. */
 int ac_h2_reusable(const ac_h2_t *h2);

@@ -8,7 +8,7 @@
  * web.config lists for application initialization is only asked for, as in IIS,
  * and only where the app starts without a request. */
 
-#include "manager/loop.h"
+#include "manager/warm.h"
 
 #include <errno.h>
 #include <string.h>
@@ -26,28 +26,8 @@
 #define BODY_SILENCE apr_time_from_sec(1)
 /* Who never pauses gets no more of the manager's time than others. */
 #define READS_PER_STEP 16
-#define INTERIMS_MAX 16
 /* The start-up limit as such would blame the app for not accepting. */
 #define BEFORE_LIMIT apr_time_from_msec(50)
-
-struct ac_warm_t {
-    apr_pool_t *p;
-    const char *prefix;         /* of the app, as it stands in a URL */
-    apr_array_header_t *paths;  /* const char *, with it */
-    int strict;
-    int at;                     /* of paths */
-    const char *target;
-    int redirected;
-    int fd;                     /* -1: not connected */
-    const char *request;        /* for the target; NULL: to be composed */
-    apr_size_t sent;
-    apr_size_t len;
-    ac_response_parser_t *parser;
-    const ac_response_t *head;  /* of the answer; NULL until it is complete */
-    unsigned interims;          /* before it */
-    apr_int64_t body;           /* bytes of it so far */
-    apr_time_t heard;
-};
 
 static const ac_settings_t *settings_of(const ac_home_t *home)
 {
@@ -84,13 +64,10 @@ static int begin(ac_run_t *run)
             && set->start_mode.v != AC_START_ALWAYS_RUNNING)) {
         return 0;
     }
-    if (run->protocol == AC_PROTOCOL_H2C) {
-        ac_talk_run(run, AC_LEVEL_NOTICE, "speaks HTTP/2 alone and is not warmed up");
-        return 0;
-    }
     apr_pool_create(&p, run->m->p);
     warm = apr_pcalloc(p, sizeof(*warm));
     warm->p = p;
+    apr_pool_create(&warm->conn_p, p);
     warm->fd = -1;
     warm->strict = set->warm_up.origin != AC_ORIGIN_WEBCONFIG;
     warm->prefix = ac_target_escape(home->spec->prefix, p);
@@ -106,6 +83,8 @@ static void disconnect(ac_warm_t *warm)
         close(warm->fd);
         warm->fd = -1;
     }
+    ac_warm_h2_close(warm);
+    apr_pool_clear(warm->conn_p);
     warm->head = NULL;
     warm->sent = 0;
     warm->body = 0;
@@ -130,24 +109,40 @@ static const char *host_of(const ac_spec_t *spec, apr_pool_t *p)
 }
 
 /* As a request of a client at this machine would reach the app. */
-static const char *compose(const ac_run_t *run, const ac_warm_t *warm)
+static void compose(const ac_run_t *run, ac_warm_t *warm)
 {
     const ac_home_t *home = ac_home_of(run->proc->app);
     const ac_spec_t *spec = home->spec;
     const char *host = host_of(spec, warm->p);
-    const char *scheme = spec->scheme ? spec->scheme : "http";
-    const char *more = apr_psprintf(warm->p, "X-Forwarded-Host: %s\r\n"
-                                    "X-Forwarded-Prefix: %s\r\nX-Real-IP: 127.0.0.1\r\n",
-                                    host, *warm->prefix ? warm->prefix : "/");
+    apr_table_t *fields = apr_table_make(warm->p, 8);
 
-    if (is_dotnet(home)) {
-        more = *run->token ? apr_pstrcat(warm->p, "MS-ASPNETCORE-TOKEN: ", run->token,
-                                         "\r\n", NULL) : "";
+    apr_table_setn(fields, "Host", host);
+    apr_table_setn(fields, "User-Agent", "mod_appcore (warm-up)");
+    apr_table_setn(fields, "X-Forwarded-For", "127.0.0.1");
+    apr_table_setn(fields, "X-Forwarded-Proto", spec->scheme ? spec->scheme : "http");
+    if (!is_dotnet(home)) {
+        apr_table_setn(fields, "X-Forwarded-Host", host);
+        apr_table_setn(fields, "X-Forwarded-Prefix", *warm->prefix ? warm->prefix : "/");
+        apr_table_setn(fields, "X-Real-IP", "127.0.0.1");
     }
-    return apr_psprintf(warm->p, "GET %s HTTP/1.1\r\nHost: %s\r\n"
-                        "User-Agent: mod_appcore (warm-up)\r\nConnection: close\r\n"
-                        "X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: %s\r\n%s\r\n",
-                        warm->target, host, scheme, more);
+    else if (*run->token) {
+        apr_table_setn(fields, "MS-ASPNETCORE-TOKEN", run->token);
+    }
+    warm->fields = fields;
+}
+
+static const char *as_text(const ac_warm_t *warm)
+{
+    const apr_array_header_t *elts = apr_table_elts(warm->fields);
+    const apr_table_entry_t *field = (const apr_table_entry_t *)elts->elts;
+    const char *text = apr_pstrcat(warm->p, "GET ", warm->target,
+                                   " HTTP/1.1\r\nConnection: close\r\n", NULL);
+    int i;
+
+    for (i = 0; i < elts->nelts; ++i, ++field) {
+        text = apr_pstrcat(warm->p, text, field->key, ": ", field->val, "\r\n", NULL);
+    }
+    return apr_pstrcat(warm->p, text, "\r\n", NULL);
 }
 
 /* Once per target, since a process may take as many connections as the start has
@@ -157,9 +152,12 @@ static void prepare(ac_run_t *run)
     static const ac_response_limits_t limits = { 16 * 1024, 64 * 1024, 200 };
     ac_warm_t *warm = run->warm;
 
-    warm->request = compose(run, warm);
-    warm->len = strlen(warm->request);
-    warm->parser = ac_response_parser_create(&limits, warm->p);
+    compose(run, warm);
+    if (run->protocol != AC_PROTOCOL_H2C) {
+        warm->request = as_text(warm);
+        warm->len = strlen(warm->request);
+        warm->parser = ac_response_parser_create(&limits, warm->p);
+    }
     warm->interims = 0;
 }
 
@@ -177,8 +175,11 @@ static void connect_to(ac_run_t *run)
             disconnect(warm);
         }
     }
-    if (!warm->request) {
+    if (!warm->fields) {
         prepare(run);
+    }
+    if (warm->fd >= 0 && run->protocol == AC_PROTOCOL_H2C && !ac_warm_h2_open(warm)) {
+        disconnect(warm);
     }
     warm->heard = run->m->now;
 }
@@ -242,7 +243,7 @@ static int follow(ac_run_t *run)
     }
     warm->target = apr_pstrmemdup(warm->p, path, strcspn(path, "#"));
     warm->redirected = 1;
-    warm->request = NULL;
+    warm->fields = NULL;
     disconnect(warm);
     return 1;
 }
@@ -252,7 +253,7 @@ static int next_page(ac_warm_t *warm)
 {
     disconnect(warm);
     warm->redirected = 0;
-    warm->request = NULL;
+    warm->fields = NULL;
     if (++warm->at == warm->paths->nelts) {
         return 1;
     }
@@ -280,7 +281,7 @@ static int answered(ac_run_t *run)
 }
 
 /* 0 on what is no answer. */
-static int take(ac_warm_t *warm, const char *data, apr_size_t len)
+static int take_http1(ac_warm_t *warm, const char *data, apr_size_t len)
 {
     while (len > 0 && !warm->head) {
         apr_size_t used = 0;
@@ -295,7 +296,7 @@ static int take(ac_warm_t *warm, const char *data, apr_size_t len)
         if (warm->head->status < 200 && warm->head->status != 101) {
             warm->head = NULL;
             ac_response_parser_reset(warm->parser);
-            if (++warm->interims > INTERIMS_MAX) {
+            if (++warm->interims > AC_WARM_INTERIMS_MAX) {
                 return 0;
             }
         }
@@ -311,9 +312,16 @@ static int is_complete(const ac_run_t *run)
     return warm->head
            && (warm->head->framing == AC_FRAMING_NONE
                || warm->head->framing == AC_FRAMING_TUNNEL
+               || (warm->h2 && warm->h2->state != AC_H2_OPEN)
                || (warm->head->framing == AC_FRAMING_LENGTH
                    && warm->body >= warm->head->length)
                || warm->body > BODY_MAX || run->m->now - warm->heard > BODY_SILENCE);
+}
+
+static const char *complaint(const ac_warm_t *warm)
+{
+    return warm->h2 && (warm->h2->state == AC_H2_RESET || warm->h2->state == AC_H2_UNREAD)
+           ? "was not answered: the app reset the stream" : "was not answered with HTTP";
 }
 
 /* 1: all pages were asked for. */
@@ -327,8 +335,9 @@ static int receive(ac_run_t *run)
     for (i = 0; i < READS_PER_STEP
                 && (n = recv(warm->fd, data, sizeof(data), MSG_DONTWAIT)) > 0; ++i) {
         warm->heard = run->m->now;
-        if (!take(warm, data, (apr_size_t)n)) {
-            return went_wrong(run, "was not answered with HTTP") && next_page(warm);
+        if (warm->h2 ? !ac_warm_h2_take(warm, data, (apr_size_t)n)
+                     : !take_http1(warm, data, (apr_size_t)n)) {
+            return went_wrong(run, complaint(warm)) && next_page(warm);
         }
     }
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR) || is_complete(run)) {

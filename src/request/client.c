@@ -196,10 +196,7 @@ int ac_client_head(ac_client_head_t *head, request_rec *r, const ac_body_t *body
         name_user(&facts, r);
     }
     facts.host = apr_table_get(in, "Host");
-    /* A stream of HTTP/2 cannot be upgraded: the app may answer without. */
-    if (proc->protocol != AC_PROTOCOL_H2C) {
-        facts.upgrade = head->upgrade = upgrade(r, mount, body);
-    }
+    facts.upgrade = head->upgrade = upgrade(r, mount, body);
     facts.expect = body->held;
     fields = ac_fields_request(in, &facts, body->framing, body->length, &error, r->pool);
     if (!fields) {

@@ -18,7 +18,7 @@ typedef struct ac_client_head_t {
     apr_size_t len;
     const char *target;
     const apr_table_t *fields;
-    ac_upgrade_e upgrade;       /* the app may answer 101 */
+    ac_upgrade_e upgrade;       /* what the client may have asked for */
 } ac_client_head_t;
 
 /* OK, or the HTTP status that the request gets instead. */

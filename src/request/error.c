@@ -134,6 +134,19 @@ int ac_error_offline(request_rec *r, const ac_mount_t *mount)
     return AC_ANSWERED;
 }
 
+int ac_error_upgrade(request_rec *r, const ac_mount_t *mount)
+{
+    static const char why[] = "it speaks HTTP/2 alone, in which httpd passes none on; an "
+                              "app with WebSockets must speak HTTP/1.1";
+    ac_page_t page = page_for(mount, NULL);
+
+    ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, "app %s was asked for a WebSocket, "
+                  "but %s", mount->spec->name, why);
+    page.status = HTTP_NOT_IMPLEMENTED;
+    page.detail = apr_pstrcat(r->pool, "The app has no WebSockets: ", why, ".", NULL);
+    return send_page(r, &page, 1);
+}
+
 static const char *describe(const ac_exchange_t *x)
 {
     switch (x->outcome) {

@@ -31,6 +31,9 @@ int ac_error_start(request_rec *r, const ac_mount_t *mount, const ac_board_app_t
 /* The app is offline: 503 with the page that its folder has for that. */
 int ac_error_offline(request_rec *r, const ac_mount_t *mount);
 
+/* A WebSocket was asked for, and there is none to be had over HTTP/2: 501. */
+int ac_error_upgrade(request_rec *r, const ac_mount_t *mount);
+
 /* The exchange failed for good. */
 int ac_error_exchange(ac_exchange_t *x, const ac_mount_t *mount,
                       const ac_board_proc_t *proc);

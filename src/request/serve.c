@@ -363,6 +363,9 @@ static int begin_exchange(ac_serve_t *s)
     if (rv != OK) {
         return rv;
     }
+    if (head.upgrade != AC_UPGRADE_NONE && s->proc.protocol == AC_PROTOCOL_H2C) {
+        return ac_error_upgrade(s->task.r, s->mount);
+    }
     s->x->head = head.data;
     s->x->head_len = head.len;
     s->x->target = head.target;

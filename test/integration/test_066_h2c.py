@@ -41,14 +41,15 @@ def httpd(env):
               encoding="utf-8") as f:
         published = dotnet.program(f.read(), "h2only")
     folders = {}
-    for name in [*KESTREL, "hasty"]:
+    for name in [*KESTREL, "hasty", "warm", "sick"]:
         folders[name] = dotnet.app(env, name, published)
         settings = os.path.join(folders[name], "appsettings.json")
         with open(settings, "w", encoding="ascii") as f:
             f.write(HTTP2_ALONE)
         env.give(settings, env.owner())
     folders["node"] = env.app("node", "h2node")
-    folders["wrong"] = env.app("wrong", "h2node")
+    for name in ("wrong", "warmnode", "sicknode"):
+        folders[name] = env.app(name, "h2node")
     folders["python"] = env.app("python", "grpcpy")
     authority = env.authority = tls.Authority(env.path("files"))
     authority.issue("server", "/CN=localhost")
@@ -65,6 +66,7 @@ Listen 127.0.0.1:{env.port2}
 <AppCoreApp hasty>
     AppCorePath {folders["hasty"]}
     AppCoreRequestTimeout 1s
+    AppCoreWebSockets Off
 </AppCoreApp>
 <AppCoreApp node>
     AppCorePath {folders["node"]}
@@ -76,6 +78,28 @@ Listen 127.0.0.1:{env.port2}
     AppCoreProcessPath node
     AppCoreArguments index.js
     AppCoreProtocol http/1.1
+</AppCoreApp>
+<AppCoreApp warm>
+    AppCorePath {folders["warm"]}
+    AppCoreWarmUpPath /data/3000000 /trailer /
+</AppCoreApp>
+<AppCoreApp sick>
+    AppCorePath {folders["sick"]}
+    AppCoreDetailedErrors On
+    AppCoreWarmUpPath / /status/500
+</AppCoreApp>
+<AppCoreApp warmnode>
+    AppCorePath {folders["warmnode"]}
+    AppCoreProcessPath node
+    AppCoreArguments index.js
+    AppCoreWarmUpPath /one /hints /two?x
+</AppCoreApp>
+<AppCoreApp sicknode>
+    AppCorePath {folders["sicknode"]}
+    AppCoreProcessPath node
+    AppCoreArguments index.js
+    AppCoreDetailedErrors On
+    AppCoreWarmUpPath /reset
 </AppCoreApp>
 <AppCoreApp python>
     AppCorePath {folders["python"]}
@@ -201,12 +225,32 @@ def test_bodies_that_there_are_none_of(httpd, method, status):
             assert answer.status == status and answer.read() == b""
 
 
-def test_an_upgrade_is_not_passed_on(httpd):
-    """HTTP/2 has none: the app answers without, as any server may."""
-    answer = httpd.get("/socket/", headers={
-        "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
-        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="})
-    assert answer.status == 200 and answer.json()["protocol"] == "HTTP/2"
+@pytest.mark.parametrize("name", ["socket", "node"])
+def test_a_websocket_is_refused_with_the_reason(httpd, name):
+    asks = {"Connection": "Upgrade", "Upgrade": "websocket",
+            "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
+    answer = httpd.get(f"/{name}/", headers=asks)
+    assert answer.status == 501 and answer.header("Upgrade") is None
+    httpd.wait_log(f"app {name} was asked for a WebSocket, but it speaks HTTP/2 alone")
+    # Other offers may be overlooked, and where WebSockets are off this one as well.
+    for path, offer in ((f"/{name}/", "h2c"), ("/hasty/", "websocket")):
+        assert httpd.get(path, headers={**asks, "Upgrade": offer}).status == 200
+
+
+def test_is_warmed_up(httpd):
+    """By requests in HTTP/2, whole answers of which are taken."""
+    assert httpd.get("/warm/").json()["protocol"] == "HTTP/2"
+    seen = httpd.get("/warmnode/count").json()["seen"]
+    assert seen == {"/one": 1, "/hints": 1, "/two?x": 1, "/count": 1}
+
+
+@pytest.mark.parametrize("name, why", [("sick", "was answered with status 500"),
+                                       ("sicknode", "the app reset the stream")])
+def test_does_not_start_with_a_bad_warm_up(httpd, name, why):
+    httpd.allow(f"app {name}")
+    answer = httpd.get(f"/{name}/")
+    assert answer.status == 502 and why in answer.text
 
 
 def test_many_at_a_time(httpd):
