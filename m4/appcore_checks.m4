@@ -8,6 +8,13 @@ AC_PATH_PROGS([PYTHON], [python3], [:])
 AC_PATH_PROGS([PYTEST], [pytest pytest-3], [pytest])
 ])
 
+dnl APPCORE_SAMPLE_CXX
+dnl One sample app is in C++, which nothing else needs, libtool included.
+AC_DEFUN([APPCORE_SAMPLE_CXX], [
+AC_CHECK_PROGS([APPCORE_CXX], [c++ g++ clang++])
+AM_CONDITIONAL([HAVE_CXX], [test "x$APPCORE_CXX" != x])
+])
+
 dnl APPCORE_UNIT_TESTS
 dnl Unit tests use Check and are left out where it is missing.
 AC_DEFUN([APPCORE_UNIT_TESTS], [
@@ -28,6 +35,7 @@ AC_ARG_ENABLE([fuzzers],
                   [build test/fuzz with libFuzzer (needs clang)])])
 
 APPCORE_CFLAGS="-std=gnu11 -Wall -Wextra -fvisibility=hidden -fno-strict-aliasing"
+APPCORE_CXXFLAGS="-O2 -g -Wall -Wextra -fvisibility=hidden"
 APPCORE_LDFLAGS=
 dnl clang complains of the way in which APR's rings find their sentinel.
 AC_MSG_CHECKING([whether $CC knows -Wno-null-pointer-subtraction])
@@ -39,7 +47,8 @@ AC_COMPILE_IFELSE([AC_LANG_PROGRAM()],
   [AC_MSG_RESULT([no])])
 CFLAGS=$appcore_save_CFLAGS
 AS_IF([test "x$enable_maintainer_mode" = xyes],
-  [APPCORE_CFLAGS="$APPCORE_CFLAGS -Werror -Wmissing-prototypes -Wstrict-prototypes"])
+  [APPCORE_CFLAGS="$APPCORE_CFLAGS -Werror -Wmissing-prototypes -Wstrict-prototypes"
+   APPCORE_CXXFLAGS="$APPCORE_CXXFLAGS -Werror"])
 AS_IF([test "x$enable_fuzzers" = xyes],
   [enable_asan=yes
    APPCORE_CFLAGS="$APPCORE_CFLAGS -fsanitize=fuzzer-no-link"
@@ -63,5 +72,6 @@ AS_IF([test "x$enable_asan" = xyes],
 AM_CONDITIONAL([ENABLE_FUZZERS], [test "x$enable_fuzzers" = xyes])
 AM_CONDITIONAL([ENABLE_ASAN], [test "x$enable_asan" = xyes])
 AC_SUBST([APPCORE_CFLAGS])
+AC_SUBST([APPCORE_CXXFLAGS])
 AC_SUBST([APPCORE_LDFLAGS])
 ])

@@ -9,7 +9,7 @@ import tree
 WIDTH = 90
 FILE_LINES = 700
 FUNCTION_LINES = 90
-CODE = (".c", ".h", ".py", ".sh", ".js", ".cs")
+CODE = (".c", ".cc", ".h", ".py", ".sh", ".js", ".cs")
 TEXT = CODE + (".am", ".ac", ".m4", ".inc", ".conf", ".load", ".md", ".json")
 SCRIPTS = ("bootstrap", "quickstart", "runtests", ".ci/run", "bench/run",
            "bench/waiting")
