@@ -50,6 +50,8 @@ ac_spec_table_t *ac_conf_resolve(server_rec *main_server,
 const ac_mount_t *ac_conf_mounts(server_rec *s, int *pn);
 int ac_conf_app_count(void);
 const ac_globals_t *ac_conf_globals(void);
+/* AppCoreDotnetRoot; NULL: to be found. */
+const char *ac_conf_dotnet_root(void);
 /* AppCoreEnabled for this request's location: 1 unless switched off. */
 int ac_conf_enabled(request_rec *r);
 /* AuthGroupFile for this request's location, or NULL. */

@@ -47,6 +47,7 @@ typedef struct ac_config_t {
     const char *runtime_dir;
     const char *state_dir;
     const char *default_user;
+    const char *dotnet_root;
     int max_spawns;             /* 0: by the number of cores */
 
     /* Resolved. */

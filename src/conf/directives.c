@@ -452,6 +452,15 @@ static const char *set_state_dir(cmd_parms *cmd, void *dconf, const char *arg)
                                                   arg, cmd->pool));
 }
 
+static const char *set_dotnet_root(cmd_parms *cmd, void *dconf, const char *arg)
+{
+    const char *err = only_global(cmd);
+
+    (void)dconf;
+    return err ? err : named(cmd, ac_value_folder(&ac_config_of(cmd->server)->dotnet_root,
+                                                  arg, cmd->pool));
+}
+
 static const char *set_max_spawns(cmd_parms *cmd, void *dconf, const char *arg)
 {
     static const ac_value_rule_t rule = { NULL, 1, 1024, 0 };
@@ -592,6 +601,8 @@ const command_rec ac_conf_commands[] = {
                   "processes that may be starting at a time"),
     AP_INIT_TAKE1("AppCoreDefaultUser", set_default_user, NULL, RSRC_CONF,
                   "the user of apps whose folder belongs to root"),
+    AP_INIT_TAKE1("AppCoreDotnetRoot", set_dotnet_root, NULL, RSRC_CONF,
+                  "folder of the .NET that apps in process use"),
     AP_INIT_TAKE1("AuthGroupFile", see_group_file, NULL, OR_AUTHCFG,
                   "groups that apps are told with their members"),
     { .name = NULL }

@@ -89,6 +89,11 @@ const char *ac_conf_group_file(request_rec *r)
     return conf->group_file;
 }
 
+const char *ac_conf_dotnet_root(void)
+{
+    return ac_config_of(ap_server_conf)->dotnet_root;
+}
+
 apr_interval_time_t ac_conf_keep_alive_hold(void)
 {
     return ac_config_of(ap_server_conf)->own->keep_alive_hold.v;

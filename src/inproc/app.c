@@ -9,32 +9,30 @@
 #include <sys/eventfd.h>
 #include <time.h>
 
-#include "ap_mpm.h"
 #include "apr_strings.h"
 #include "http_log.h"
+#include "http_main.h"
 #include "base/clock.h"
-#include "inproc/host.h"
-#include "inproc/load.h"
-#include "spec/look.h"
+#include "inproc/end.h"
+#include "inproc/guard.h"
+#include "inproc/leave.h"
+#include "inproc/minder.h"
 
 APLOG_USE_MODULE(appcore);
 
 /* How long child_init waits for all apps together. */
 #define PATIENCE apr_time_from_sec(5)
-/* Runtimes need more than the default of some systems, whatever ThreadStackSize. */
-#define STACK_SIZE (8 * 1024 * 1024)
-/* ANCM's sub-statuses of 500. */
-#define START_FAILED 30
-#define SUBSTATUS_MAX 38
 #define WHY_MAX 1000
+/* Nothing that httpd's parent would take for more than the end of a child. */
+#define EXITED 1
+#define SIGNALS_EVERY apr_time_from_msec(100)
 
 static struct {
     ac_inproc_t **by_index;     /* of ac_mount_t */
     int n;
-    pthread_mutex_t mutex;      /* of the next three */
+    pthread_mutex_t mutex;      /* of the next two */
     pthread_cond_t settled;
     int starting;               /* apps that child_init still waits for */
-    ac_plan_child_t child;
 } apps = { .mutex = PTHREAD_MUTEX_INITIALIZER };
 
 static const char *const state_names[] = {
@@ -55,6 +53,16 @@ const char *ac_inproc_state_name(ac_inproc_state_e state)
 ac_inproc_t *ac_inproc_of(const ac_mount_t *mount)
 {
     return mount->index < apps.n ? apps.by_index[mount->index] : NULL;
+}
+
+int ac_inproc_count(void)
+{
+    return apps.n;
+}
+
+ac_inproc_t *ac_inproc_at(int index)
+{
+    return apps.by_index[index];
 }
 
 /* One that no longer starts is no longer waited for. */
@@ -83,6 +91,7 @@ void ac_inproc_become(ac_inproc_t *inproc, ac_inproc_state_e state)
     if (before == AC_INPROC_STARTING) {
         settle();
     }
+    ac_minder_wake();
 }
 
 void ac_inproc_join(ac_inproc_t *inproc, ac_inproc_waiter_t *waiter)
@@ -106,210 +115,8 @@ void ac_inproc_ended(ac_inproc_t *inproc, int exit_code, appcore_str why)
     ap_log_error(APLOG_MARK, APLOG_WARNING, 0, inproc->server, "app %s has ended with "
                  "exit code %d%s%.*s", inproc->mount->spec->name, exit_code,
                  len ? ": " : "", len, why.p);
+    ac_leave_begin();
     ac_inproc_become(inproc, AC_INPROC_LEAVING);
-}
-
-/* The start: one thread per app ------------------------------------------- */
-
-static void look(ac_inproc_t *inproc)
-{
-    const ac_spec_t *spec = inproc->mount->spec;
-    ac_look_request_t req = {
-        .folder = spec->folder, .prefix = spec->prefix, .name = spec->name,
-        .set = spec->set, .companions = spec->companions, .inside = 1
-    };
-
-    inproc->launch = ac_look(&req, inproc->p);
-    inproc->set = ac_launch_settings(spec, inproc->launch, inproc->p);
-    inproc->max_body = inproc->launch->max_content_length;
-}
-
-/* Two apps may look at the same time; the first one gets the runtime. */
-static void decide(ac_inproc_t *inproc)
-{
-    pthread_mutex_lock(&apps.mutex);
-    ac_plan_make(&inproc->plan, inproc->mount->spec, inproc->set, inproc->launch,
-                 &apps.child, inproc->p);
-    apps.child.has_dotnet |= inproc->plan.decision == AC_PLAN_DOTNET;
-    pthread_mutex_unlock(&apps.mutex);
-}
-
-static void say_notices(const ac_inproc_t *inproc)
-{
-    const apr_array_header_t *notices = inproc->launch->notices;
-    int i;
-
-    for (i = 0; i < notices->nelts; i++) {
-        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, inproc->server, "app %s: %s",
-                     inproc->mount->spec->name, APR_ARRAY_IDX(notices, i, const char *));
-    }
-}
-
-static void fail(ac_inproc_t *inproc, const ac_result_t *result, const char *evidence)
-{
-    ac_report_t *report = apr_pcalloc(inproc->p, sizeof(*report));
-
-    report->result = *result;
-    report->when = apr_time_now();
-    report->found = inproc->launch->found;
-    report->folder = inproc->launch->folder;
-    report->wait_status = -1;
-    report->kind = (uint32_t)inproc->launch->kind;
-    report->lasted = ac_clock_now() - inproc->begun;
-    report->evidence = evidence;
-    report->notices = inproc->launch->notices;
-    inproc->report = report;
-    ap_log_error(APLOG_MARK, APLOG_ERR, 0, inproc->server, "app %s did not start in "
-                 "process (500.%d): %s%s%s%s", inproc->mount->spec->name,
-                 result->substatus, result->detail, evidence ? " [" : "",
-                 evidence ? evidence : "", evidence ? "]" : "");
-    ac_inproc_become(inproc, AC_INPROC_FAILED);
-}
-
-static const char *text(const appcore_str *str, apr_size_t max, apr_pool_t *p)
-{
-    return str->p ? apr_pstrmemdup(p, str->p, str->len < max ? str->len : max) : "";
-}
-
-/* Under the mutex: whoever comes first. The app's strings need not live on. */
-static void note(ac_inproc_t *inproc, int failed, const appcore_failure *theirs)
-{
-    appcore_failure failure = { .size = sizeof(failure) };
-    const char *what;
-
-    inproc->told = 1;
-    inproc->failed = failed;
-    if (!failed) {
-        return;
-    }
-    if (theirs) {
-        memcpy(&failure, theirs, theirs->size < sizeof(failure) ? theirs->size
-                                                                : sizeof(failure));
-    }
-    what = text(&failure.what, AC_RESULT_DETAIL, inproc->p);
-    inproc->evidence = text(&failure.evidence, AC_REPORT_MAX / 4, inproc->p);
-    if (failure.substatus < START_FAILED || failure.substatus > SUBSTATUS_MAX) {
-        failure.substatus = START_FAILED;
-    }
-    ac_inproc_refuse(&inproc->result, AC_STAGE_READY, AC_FAULT_EXITED, failure.substatus,
-                     "%s", *what ? what : "its start failed, and it did not say why");
-}
-
-/* After init() has returned and the app's word is known. */
-static void conclude(ac_inproc_t *inproc)
-{
-    if (inproc->failed) {
-        fail(inproc, &inproc->result, *inproc->evidence ? inproc->evidence : NULL);
-        return;
-    }
-    ap_log_error(APLOG_MARK, APLOG_INFO, 0, inproc->server, "app %s runs in process, "
-                 "from %s, ready after %" APR_TIME_T_FMT " ms", inproc->mount->spec->name,
-                 inproc->plan.file, apr_time_as_msec(ac_clock_now() - inproc->begun));
-    ac_inproc_become(inproc, AC_INPROC_READY);
-}
-
-/* An app may say so on a thread of its own before init() has returned and self is
- * known. */
-void ac_inproc_started(ac_inproc_t *inproc, const appcore_failure *failure)
-{
-    int is_first;
-
-    pthread_mutex_lock(&inproc->mutex);
-    is_first = !inproc->told;
-    if (is_first) {
-        note(inproc, failure != NULL, failure);
-    }
-    is_first &= inproc->returned;
-    pthread_mutex_unlock(&inproc->mutex);
-    if (is_first) {
-        conclude(inproc);
-    }
-}
-
-static void call_init(ac_inproc_t *inproc)
-{
-    appcore_failure failure = { .size = sizeof(failure) };
-    int rv = APPCORE_OK;
-    int now;
-
-    if (inproc->app.init) {
-        rv = inproc->app.init(&inproc->host, &inproc->config, &inproc->instance,
-                              &failure);
-    }
-    pthread_mutex_lock(&inproc->mutex);
-    inproc->returned = 1;
-    if (rv != APPCORE_PENDING && (!inproc->told || rv != APPCORE_OK)) {
-        note(inproc, rv != APPCORE_OK, &failure);
-    }
-    now = inproc->told;
-    pthread_mutex_unlock(&inproc->mutex);
-    if (now) {
-        conclude(inproc);
-    }
-}
-
-static void load(ac_inproc_t *inproc)
-{
-    ac_result_t result = AC_RESULT_OK;
-
-    if (!ac_inproc_load(&inproc->app, inproc->plan.file, &result)) {
-        fail(inproc, &result, NULL);
-        return;
-    }
-    ac_host_fill(&inproc->host);
-    ac_inproc_fill_own(inproc);
-    ac_inproc_fill_config(inproc);
-    call_init(inproc);
-}
-
-static void leave_outside(ac_inproc_t *inproc)
-{
-    if (inproc->plan.why) {
-        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, inproc->server, "app %s is hosted out "
-                     "of process, although AppCoreHostingModel says InProcess: %s",
-                     inproc->mount->spec->name, inproc->plan.why);
-    }
-    ac_inproc_become(inproc, AC_INPROC_OUTSIDE);
-}
-
-static void *start(void *data)
-{
-    ac_inproc_t *inproc = data;
-
-    look(inproc);
-    decide(inproc);
-    switch (inproc->plan.decision) {
-    case AC_PLAN_FAILED:
-        fail(inproc, &inproc->plan.result, NULL);
-        break;
-    case AC_PLAN_OFFLINE:
-        inproc->page = inproc->launch->survey.page;
-        inproc->page_len = inproc->launch->survey.page_len;
-        ac_inproc_become(inproc, AC_INPROC_OFFLINE);
-        break;
-    case AC_PLAN_OUTSIDE:
-        leave_outside(inproc);
-        break;
-    default:
-        say_notices(inproc);
-        load(inproc);
-        break;
-    }
-    return NULL;
-}
-
-static int start_thread(ac_inproc_t *inproc)
-{
-    pthread_attr_t attr;
-    pthread_t thread;
-    int rv;
-
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, STACK_SIZE);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    rv = pthread_create(&thread, &attr, start, inproc);
-    pthread_attr_destroy(&attr);
-    return rv;
 }
 
 /* child_init -------------------------------------------------------------- */
@@ -336,9 +143,9 @@ static ac_inproc_t *make(const ac_mount_t *mount, server_rec *s)
 }
 
 /* An app's first virtual host keeps its log. */
-static void collect(server_rec *s)
+static int collect(server_rec *s)
 {
-    int n, i;
+    int n, i, found = 0;
     const ac_mount_t *mounts = ac_conf_mounts(s, &n);
 
     for (i = 0; i < n; i++) {
@@ -347,8 +154,10 @@ static void collect(server_rec *s)
         if (mount->spec->set->hosting_model.v == AC_HOSTING_IN_PROCESS
             && !apps.by_index[mount->index]) {
             apps.by_index[mount->index] = make(mount, s);
+            found++;
         }
     }
+    return found;
 }
 
 static void start_all(void)
@@ -365,12 +174,11 @@ static void start_all(void)
         pthread_mutex_lock(&apps.mutex);
         apps.starting++;
         pthread_mutex_unlock(&apps.mutex);
-        rv = start_thread(inproc);
+        rv = ac_inproc_start(inproc);
         if (rv != 0) {
-            inproc->plan.why = "there is no thread to be had";
             ap_log_error(APLOG_MARK, APLOG_ERR, rv, inproc->server, "app %s: no thread "
                          "can be made for its start", inproc->mount->spec->name);
-            leave_outside(inproc);
+            ac_inproc_become(inproc, AC_INPROC_OUTSIDE);
         }
     }
 }
@@ -391,7 +199,6 @@ static void wait_for_all(void)
 static void init_child(int n)
 {
     pthread_condattr_t attr;
-    int threaded = AP_MPMQ_NOT_SUPPORTED;
 
     apps.n = n;
     apps.by_index = calloc((size_t)n, sizeof(*apps.by_index));
@@ -402,19 +209,65 @@ static void init_child(int n)
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&apps.settled, &attr);
     pthread_condattr_destroy(&attr);
-    ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded);
-    apps.child.is_threaded = threaded != AP_MPMQ_NOT_SUPPORTED;
+}
+
+/* Some thread of the process called exit(): the others, and httpd, know nothing of
+ * it. */
+static int exiting(int status)
+{
+    const char *names = "";
+    apr_pool_t *p;
+    int i;
+
+    apr_pool_create_unmanaged_ex(&p, NULL, NULL);
+    for (i = 0; i < apps.n; i++) {
+        if (apps.by_index[i]) {
+            names = apr_pstrcat(p, names, *names ? " or " : "",
+                                apps.by_index[i]->mount->spec->name, NULL);
+        }
+    }
+    ap_log_error(APLOG_MARK, APLOG_ERR, 0, ap_server_conf, "app %s called exit(%d), "
+                 "which ends this process of httpd; another one takes its place", names,
+                 status);
+    return EXITED;
+}
+
+/* Restores the handlers of an app that started late, too. */
+static apr_time_t do_signals(apr_time_t now)
+{
+    int starting;
+
+    pthread_mutex_lock(&apps.mutex);
+    starting = apps.starting;
+    pthread_mutex_unlock(&apps.mutex);
+    ac_guard_restore_signals();
+    return starting ? now + SIGNALS_EVERY : 0;
 }
 
 void ac_inproc_child_init(apr_pool_t *pchild, server_rec *s)
 {
     server_rec *server;
+    apr_status_t rv;
+    int n = 0;
 
-    (void)pchild;
     init_child(ac_conf_app_count());
     for (server = s; server && apps.n > 0; server = server->next) {
-        collect(server);
+        n += collect(server);
     }
+    if (n == 0) {
+        return;
+    }
+    ac_guard_init(exiting);
+    ac_leave_init(s);
+    ac_minder_add(do_signals);
+    ac_end_init(pchild);
+    ac_inproc_start_init();
     start_all();
     wait_for_all();
+    ac_guard_restore_signals();
+    rv = ac_minder_start();
+    if (rv != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, rv, s, "no thread for what apps in process "
+                     "need: this process is not replaced when one ends");
+    }
 }

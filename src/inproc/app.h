@@ -56,6 +56,7 @@ typedef struct ac_inproc_t {
     appcore_app app;            /* what it left out is NULL */
     void *instance;             /* as init() set it */
     _Atomic int state;          /* ac_inproc_state_e */
+    _Atomic int forgotten;      /* shutdown() was called: nothing is any more */
     apr_int64_t max_body;       /* maxAllowedContentLength; -1: none */
     const ac_report_t *report;  /* why it failed */
     const char *page;           /* of its app_offline.htm */
@@ -75,6 +76,7 @@ typedef struct ac_inproc_t {
     ac_plan_t plan;
     ac_launch_t *launch;
     apr_time_t begun;           /* ac_clock_now() scale */
+    int is_ending, is_down;     /* end.c's: shutdown() was called, and returned */
 } ac_inproc_t;
 
 /* child_init: starts what is configured InProcess, and waits for it, but not longer
@@ -82,6 +84,9 @@ typedef struct ac_inproc_t {
 void ac_inproc_child_init(apr_pool_t *pchild, server_rec *s);
 /* NULL where the app is not in this child. */
 ac_inproc_t *ac_inproc_of(const ac_mount_t *mount);
+/* All that are, by ac_mount_t.index; NULL for an app that is not in this child. */
+int ac_inproc_count(void);
+ac_inproc_t *ac_inproc_at(int index);
 const char *ac_inproc_state_name(ac_inproc_state_e state);
 
 /* Any thread: the new state, seen by whoever waits for one. */
@@ -89,6 +94,10 @@ void ac_inproc_become(ac_inproc_t *inproc, ac_inproc_state_e state);
 /* From now on a change of the state writes to waiter->fd. */
 void ac_inproc_join(ac_inproc_t *inproc, ac_inproc_waiter_t *waiter);
 void ac_inproc_leave(ac_inproc_t *inproc, ac_inproc_waiter_t *waiter);
+
+/* start.c. Starts the app on a thread of its own; errno where there is none. */
+void ac_inproc_start_init(void);
+int ac_inproc_start(ac_inproc_t *inproc);
 
 /* Functions of the host that are about the app itself; any thread. */
 void ac_inproc_fill_own(ac_inproc_t *inproc);

@@ -29,7 +29,7 @@ static void push(apr_array_header_t *fields, const char *name, const char *value
 
 static apr_array_header_t *as_fields(const apr_array_header_t *vars, apr_pool_t *p)
 {
-    apr_array_header_t *fields = apr_array_make(p, vars->nelts + 3,
+    apr_array_header_t *fields = apr_array_make(p, vars->nelts + 4,
                                                 sizeof(appcore_field));
     int i;
 
@@ -47,6 +47,7 @@ static void add_settings(ac_inproc_t *inproc)
 
     push(fields, "appcore.assembly", inproc->plan.assembly);
     push(fields, "appcore.companion", inproc->plan.companion);
+    push(fields, "appcore.dotnetRoot", inproc->plan.dotnet_root);
     inproc->config.settings = (const appcore_field *)fields->elts;
     inproc->config.n_settings = (size_t)fields->nelts;
 }

@@ -94,6 +94,7 @@ static void plan_dotnet(ac_plan_t *plan, const ac_spec_t *spec,
                 "has it");
         return;
     }
+    plan->dotnet_root = child->dotnet_root;
     plan->decision = AC_PLAN_DOTNET;
 }
 

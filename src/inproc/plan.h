@@ -33,6 +33,7 @@ typedef struct ac_plan_t {
     const char *file;           /* the shared object */
     const char *assembly;       /* App.dll, absolute */
     const char *companion;      /* AppCore.AspNetCore.dll, absolute */
+    const char *dotnet_root;    /* or NULL, to be found */
     int first_argument;         /* of the launch's argv, that is the app's own */
 } ac_plan_t;
 

@@ -121,6 +121,7 @@ BAD = [
     ("AppCorePath /", "must be a folder of its own"),
     ("AppCoreMaxSpawns 0", "must be a whole number from 1 to 1024"),
     ("AppCoreStateDir var/lib", "must be an absolute path"),
+    ("AppCoreDotnetRoot usr/share/dotnet", "must be an absolute path"),
     ("AppCoreRuntimeDir /no/such/place/here", "there is no folder /no/such/place"),
     (f"AppCoreRuntimeDir /tmp/{'x' * 80}", "paths of sockets are short"),
     ("AppCoreEnvironmentFile secrets", "must be an absolute path"),
@@ -144,6 +145,7 @@ BAD = [
     ("<Location /x>\nAppCoreEnabled Perhaps\n</Location>", "must be On or Off"),
     ("AppCoreEnabled Off", "not allowed"),
     ("<VirtualHost *>\nAppCoreStateDir /x\n</VirtualHost>", "cannot occur within"),
+    ("<VirtualHost *>\nAppCoreDotnetRoot /x\n</VirtualHost>", "cannot occur within"),
     ("AppCoreNoSuchThing On", "Invalid command 'AppCoreNoSuchThing'"),
 ]
 

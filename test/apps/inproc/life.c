@@ -76,6 +76,14 @@ static void *start_later(void *data)
     return NULL;
 }
 
+static void *end_later(void *data)
+{
+    (void)data;
+    usleep(500 * 1000);
+    host->ended(host, 3, str("asked for"));
+    return NULL;
+}
+
 static int start_thread(void *(*fn)(void *))
 {
     pthread_t thread;
@@ -107,6 +115,9 @@ static int init(const appcore_host *h, const appcore_config *c, void **app,
     }
     if (mode("never")) {
         return APPCORE_PENDING;
+    }
+    if (mode("ending")) {
+        return start_thread(end_later) ? APPCORE_FAILED : APPCORE_OK;
     }
     if (mode("pending") || mode("pending-fail")) {
         return start_thread(start_later) ? APPCORE_FAILED : APPCORE_PENDING;

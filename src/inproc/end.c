@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#include "inproc/end.h"
+
+#include <pthread.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "http_log.h"
+#include "base/clock.h"
+#include "inproc/app.h"
+#include "inproc/guard.h"
+#include "inproc/leave.h"
+#include "inproc/minder.h"
+
+APLOG_USE_MODULE(appcore);
+
+/* What an app may take beyond its limit to notice that itself. */
+#define SLACK apr_time_from_msec(200)
+
+static struct {
+    int quiesced;
+    pthread_mutex_t mutex;      /* of `ending` */
+    pthread_cond_t ended;
+    int ending;                 /* apps in shutdown() */
+} end = { .mutex = PTHREAD_MUTEX_INITIALIZER };
+
+/* Whether its callbacks may be called at all. */
+static int is_there(ac_inproc_t *inproc)
+{
+    int state = atomic_load(&inproc->state);
+    int is_there;
+
+    pthread_mutex_lock(&inproc->mutex);
+    is_there = inproc->returned && !(inproc->told && inproc->failed)
+               && state != AC_INPROC_FAILED;
+    pthread_mutex_unlock(&inproc->mutex);
+    return is_there;
+}
+
+static void quiesce_all(void)
+{
+    int i;
+
+    for (i = 0; !end.quiesced && i < ac_inproc_count(); i++) {
+        ac_inproc_t *inproc = ac_inproc_at(i);
+
+        if (inproc && inproc->app.quiesce && is_there(inproc)) {
+            inproc->app.quiesce(inproc->instance);
+        }
+    }
+    end.quiesced = 1;
+}
+
+static apr_time_t do_quiesce(apr_time_t now)
+{
+    (void)now;
+    if (ac_leave_stopping() && !end.quiesced) {
+        quiesce_all();
+    }
+    return 0;
+}
+
+static void *shut_down(void *data)
+{
+    ac_inproc_t *inproc = data;
+
+    inproc->app.shutdown(inproc->instance, inproc->config.shutdown_ms);
+    pthread_mutex_lock(&end.mutex);
+    inproc->is_down = 1;
+    --end.ending;
+    pthread_cond_signal(&end.ended);
+    pthread_mutex_unlock(&end.mutex);
+    return NULL;
+}
+
+/* The longest limit of those that were told. */
+static apr_interval_time_t shut_down_all(void)
+{
+    apr_interval_time_t limit = 0;
+    int i;
+
+    for (i = 0; i < ac_inproc_count(); i++) {
+        ac_inproc_t *inproc = ac_inproc_at(i);
+        pthread_t thread;
+        apr_interval_time_t own;
+
+        if (!inproc || !inproc->app.shutdown || !is_there(inproc)) {
+            continue;
+        }
+        atomic_store(&inproc->forgotten, 1);
+        own = apr_time_from_msec((apr_time_t)inproc->config.shutdown_ms);
+        limit = own > limit ? own : limit;
+        pthread_mutex_lock(&end.mutex);
+        inproc->is_ending = pthread_create(&thread, NULL, shut_down, inproc) == 0;
+        end.ending += inproc->is_ending;
+        pthread_mutex_unlock(&end.mutex);
+        if (inproc->is_ending) {
+            pthread_detach(thread);
+        }
+    }
+    return limit;
+}
+
+/* 1 if all of them are. */
+static int wait_for_all(apr_interval_time_t limit)
+{
+    apr_time_t until = ac_clock_now() + limit;
+    struct timespec ts = {
+        .tv_sec = (time_t)apr_time_sec(until),
+        .tv_nsec = (long)apr_time_usec(until) * 1000
+    };
+    int all;
+
+    pthread_mutex_lock(&end.mutex);
+    while (end.ending > 0
+           && pthread_cond_timedwait(&end.ended, &end.mutex, &ts) == 0) {
+    }
+    all = end.ending == 0;
+    pthread_mutex_unlock(&end.mutex);
+    return all;
+}
+
+static void name_stuck(void)
+{
+    int i;
+
+    for (i = 0; i < ac_inproc_count(); i++) {
+        const ac_inproc_t *inproc = ac_inproc_at(i);
+
+        if (inproc && inproc->is_ending && !inproc->is_down) {
+            ap_log_error(APLOG_MARK, APLOG_WARNING, 0, inproc->server, "app %s did not "
+                         "end within AppCoreShutdownTimeLimit (%u s); its process ends "
+                         "without it", inproc->mount->spec->name,
+                         inproc->config.shutdown_ms / 1000);
+        }
+    }
+}
+
+/* Before anything else in the child's pool goes: apps may use all of it. Afterwards
+ * nothing may go under the feet of an app that still runs. */
+static apr_status_t finish(void *unused)
+{
+    (void)unused;
+    ac_guard_let_exit();
+    ac_minder_stop();
+    quiesce_all();
+    if (!wait_for_all(shut_down_all() + SLACK)) {
+        name_stuck();
+        _exit(0);
+    }
+    return APR_SUCCESS;
+}
+
+void ac_end_init(apr_pool_t *pchild)
+{
+    pthread_condattr_t attr;
+
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&end.ended, &attr);
+    pthread_condattr_destroy(&attr);
+    ac_minder_add(do_quiesce);
+    apr_pool_pre_cleanup_register(pchild, NULL, finish);
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#ifndef AC_INPROC_END_H
+#define AC_INPROC_END_H
+
+/* How apps learn that their child ends: quiesce() when httpd begins to end it,
+ * shutdown() when no worker is left, each within AppCoreShutdownTimeLimit. An app
+ * that does not return is ended with the process. */
+
+#include "httpd.h"
+
+/* child_init, after everything that apps need was made in pchild. */
+void ac_end_init(apr_pool_t *pchild);
+
+#endif

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#include "inproc/leave.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "ap_listen.h"
+#include "ap_mpm.h"
+#include "http_log.h"
+#include "base/clock.h"
+#include "inproc/guard.h"
+#include "inproc/minder.h"
+
+APLOG_USE_MODULE(appcore);
+
+#define KNOCK_EVERY apr_time_from_msec(20)
+/* So much later the MPM does not do what is expected of it. */
+#define PATIENCE apr_time_from_sec(30)
+
+static struct {
+    _Atomic int begun;
+    _Atomic int stopping;
+    apr_time_t since;           /* the minder's: when it first knocked */
+    int complained;
+    server_rec *server;
+} leave;
+
+static apr_status_t refuse(void **accepted, ap_listen_rec *lr, apr_pool_t *ptrans)
+{
+    (void)lr;
+    (void)ptrans;
+    *accepted = NULL;
+    return APR_EGENERAL;
+}
+
+/* Makes the listener readable for a moment; whoever of the children comes first
+ * finds a connection that was closed again. */
+static void knock(const ap_listen_rec *lr)
+{
+    const apr_sockaddr_t *to = lr->bind_addr;
+    int fd = socket(to->family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd >= 0) {
+        (void)!connect(fd, (const struct sockaddr *)&to->sa, to->salen);
+        close(fd);
+    }
+}
+
+static int mpm_state(void)
+{
+    int state = AP_MPMQ_STARTING;
+
+    ap_mpm_query(AP_MPMQ_MPM_STATE, &state);
+    return state;
+}
+
+int ac_leave_stopping(void)
+{
+    return atomic_load(&leave.stopping) || mpm_state() == AP_MPMQ_STOPPING;
+}
+
+static void complain(apr_time_t now)
+{
+    if (!leave.complained && now - leave.since > PATIENCE) {
+        leave.complained = 1;
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, leave.server, "this process is to be "
+                     "replaced for the sake of an app, but httpd's MPM goes on with it "
+                     "(ListenCoresBucketsRatio must be 0); a graceful restart of httpd "
+                     "helps");
+    }
+}
+
+/* An MPM sets its own accept functions after child_init, so they are set again. */
+static apr_time_t do_leave(apr_time_t now)
+{
+    ap_listen_rec *lr;
+
+    if (!atomic_load(&leave.begun) || ac_leave_stopping()) {
+        return 0;
+    }
+    leave.since = leave.since ? leave.since : now;
+    complain(now);
+    if (mpm_state() == AP_MPMQ_RUNNING) {
+        for (lr = ap_listeners; lr; lr = lr->next) {
+            lr->accept_func = refuse;
+        }
+        for (lr = ap_listeners; lr; lr = lr->next) {
+            knock(lr);
+        }
+    }
+    return now + KNOCK_EVERY;
+}
+
+void ac_leave_begin(void)
+{
+    if (!atomic_exchange(&leave.begun, 1)) {
+        ac_guard_is_healthy();
+        ac_minder_wake();
+    }
+}
+
+int ac_leave_begun(void)
+{
+    return atomic_load(&leave.begun);
+}
+
+void ac_leave_hook(apr_pool_t *pchild, int graceful)
+{
+    (void)pchild;
+    (void)graceful;
+    atomic_store(&leave.stopping, 1);
+    ac_minder_wake();
+}
+
+void ac_leave_init(server_rec *s)
+{
+    leave.server = s;
+    ac_minder_add(do_leave);
+}

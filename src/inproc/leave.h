@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#ifndef AC_INPROC_LEAVE_H
+#define AC_INPROC_LEAVE_H
+
+/* The end of a child of httpd that hosts apps.
+ *
+ * httpd has no function by which a module replaces the child it is in. But every
+ * MPM takes an accept function that answers APR_EGENERAL for a shortage of
+ * resources: it stops accepting, serves what it has, ends, and the parent starts
+ * another. So a child that leaves gets such accept functions, and the minder
+ * connects to its listeners until the MPM has called one. Connections that come
+ * meanwhile wait in the backlog or go to other children. */
+
+#include "httpd.h"
+
+/* child_init. */
+void ac_leave_init(server_rec *s);
+/* Any thread, once counts: httpd is to replace this child, for this app's sake. */
+void ac_leave_begin(void);
+int ac_leave_begun(void);
+
+/* 1 once the MPM is ending this child, for whatever reason. */
+int ac_leave_stopping(void);
+
+/* child_stopping: httpd ends this child. */
+void ac_leave_hook(apr_pool_t *pchild, int graceful);
+
+#endif

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#include "inproc/minder.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include "base/clock.h"
+
+static struct {
+    ac_minder_fn *duties[AC_MINDER_DUTIES];
+    int n;
+    int event_fd;
+    int watched;                /* -1: nothing */
+    pthread_t thread;
+    int running;
+    _Atomic int stop;
+} minder = { .event_fd = -1, .watched = -1 };
+
+void ac_minder_add(ac_minder_fn *fn)
+{
+    if (minder.n < AC_MINDER_DUTIES) {
+        minder.duties[minder.n++] = fn;
+    }
+}
+
+void ac_minder_watch(int fd)
+{
+    minder.watched = fd;
+}
+
+void ac_minder_wake(void)
+{
+    if (minder.event_fd >= 0) {
+        eventfd_write(minder.event_fd, 1);
+    }
+}
+
+/* The earliest time that any of them asks for. */
+static apr_time_t do_duties(void)
+{
+    apr_time_t next = 0;
+    int i;
+
+    for (i = 0; i < minder.n; ++i) {
+        next = ac_clock_earlier(next, minder.duties[i](ac_clock_now()));
+    }
+    return next;
+}
+
+static int timeout_until(apr_time_t when)
+{
+    apr_time_t left = when - ac_clock_now();
+
+    return when == 0 ? -1 : left <= 0 ? 0 : (int)(left / 1000) + 1;
+}
+
+static void *run(void *unused)
+{
+    struct pollfd fds[2] = {
+        { .fd = minder.event_fd, .events = POLLIN },
+        { .fd = minder.watched, .events = POLLIN },
+    };
+    eventfd_t n;
+
+    (void)unused;
+    while (!atomic_load(&minder.stop)) {
+        int timeout = timeout_until(do_duties());
+
+        if (poll(fds, 2, timeout) > 0 && fds[0].revents) {
+            eventfd_read(minder.event_fd, &n);
+        }
+    }
+    return NULL;
+}
+
+apr_status_t ac_minder_start(void)
+{
+    sigset_t all, before;
+    int rv;
+
+    minder.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (minder.event_fd < 0) {
+        return APR_EGENERAL;
+    }
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    rv = pthread_create(&minder.thread, NULL, run, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    minder.running = rv == 0;
+    return rv;
+}
+
+void ac_minder_stop(void)
+{
+    if (!minder.running) {
+        return;
+    }
+    atomic_store(&minder.stop, 1);
+    ac_minder_wake();
+    pthread_join(minder.thread, NULL);
+    minder.running = 0;
+}

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+/* The start of an app, on a thread of its own: from the look at its folder to its
+ * word that it takes requests. */
+
+#include "inproc/app.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ap_mpm.h"
+#include "apr_strings.h"
+#include "http_log.h"
+#include "base/clock.h"
+#include "inproc/host.h"
+#include "inproc/load.h"
+#include "spec/look.h"
+
+APLOG_USE_MODULE(appcore);
+
+/* Runtimes need more than the default of some systems, whatever ThreadStackSize. */
+#define STACK_SIZE (8 * 1024 * 1024)
+/* ANCM's sub-statuses of 500. */
+#define START_FAILED 30
+#define SUBSTATUS_MAX 38
+
+static struct {
+    pthread_mutex_t mutex;
+    ac_plan_child_t is;
+} child = { .mutex = PTHREAD_MUTEX_INITIALIZER };
+
+void ac_inproc_start_init(void)
+{
+    int threaded = AP_MPMQ_NOT_SUPPORTED;
+
+    ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded);
+    child.is.is_threaded = threaded != AP_MPMQ_NOT_SUPPORTED;
+    child.is.dotnet_root = ac_conf_dotnet_root();
+}
+
+static void look(ac_inproc_t *inproc)
+{
+    const ac_spec_t *spec = inproc->mount->spec;
+    ac_look_request_t req = {
+        .folder = spec->folder, .prefix = spec->prefix, .name = spec->name,
+        .set = spec->set, .companions = spec->companions, .inside = 1
+    };
+
+    inproc->launch = ac_look(&req, inproc->p);
+    inproc->set = ac_launch_settings(spec, inproc->launch, inproc->p);
+    inproc->max_body = inproc->launch->max_content_length;
+}
+
+/* Two apps may look at the same time; the first one gets the runtime. */
+static void decide(ac_inproc_t *inproc)
+{
+    pthread_mutex_lock(&child.mutex);
+    ac_plan_make(&inproc->plan, inproc->mount->spec, inproc->set, inproc->launch,
+                 &child.is, inproc->p);
+    child.is.has_dotnet |= inproc->plan.decision == AC_PLAN_DOTNET;
+    pthread_mutex_unlock(&child.mutex);
+}
+
+static void say_notices(const ac_inproc_t *inproc)
+{
+    const apr_array_header_t *notices = inproc->launch->notices;
+    int i;
+
+    for (i = 0; i < notices->nelts; i++) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, inproc->server, "app %s: %s",
+                     inproc->mount->spec->name, APR_ARRAY_IDX(notices, i, const char *));
+    }
+}
+
+static void fail(ac_inproc_t *inproc, const ac_result_t *result, const char *evidence)
+{
+    ac_report_t *report = apr_pcalloc(inproc->p, sizeof(*report));
+
+    report->result = *result;
+    report->when = apr_time_now();
+    report->found = inproc->launch->found;
+    report->folder = inproc->launch->folder;
+    report->wait_status = -1;
+    report->kind = (uint32_t)inproc->launch->kind;
+    report->lasted = ac_clock_now() - inproc->begun;
+    report->evidence = evidence;
+    report->notices = inproc->launch->notices;
+    inproc->report = report;
+    ap_log_error(APLOG_MARK, APLOG_ERR, 0, inproc->server, "app %s did not start in "
+                 "process (500.%d): %s%s%s%s", inproc->mount->spec->name,
+                 result->substatus, result->detail, evidence ? " [" : "",
+                 evidence ? evidence : "", evidence ? "]" : "");
+    ac_inproc_become(inproc, AC_INPROC_FAILED);
+}
+
+static const char *text(const appcore_str *str, apr_size_t max, apr_pool_t *p)
+{
+    return str->p ? apr_pstrmemdup(p, str->p, str->len < max ? str->len : max) : "";
+}
+
+/* Under the mutex: whoever comes first. The app's strings need not live on. */
+static void note(ac_inproc_t *inproc, int failed, const appcore_failure *theirs)
+{
+    appcore_failure failure = { .size = sizeof(failure) };
+    const char *what;
+
+    inproc->told = 1;
+    inproc->failed = failed;
+    if (!failed) {
+        return;
+    }
+    if (theirs) {
+        memcpy(&failure, theirs, theirs->size < sizeof(failure) ? theirs->size
+                                                                : sizeof(failure));
+    }
+    what = text(&failure.what, AC_RESULT_DETAIL, inproc->p);
+    inproc->evidence = text(&failure.evidence, AC_REPORT_MAX / 4, inproc->p);
+    if (failure.substatus < START_FAILED || failure.substatus > SUBSTATUS_MAX) {
+        failure.substatus = START_FAILED;
+    }
+    ac_inproc_refuse(&inproc->result, AC_STAGE_READY, AC_FAULT_EXITED, failure.substatus,
+                     "%s", *what ? what : "its start failed, and it did not say why");
+}
+
+/* After init() has returned and the app's word is known. */
+static void conclude(ac_inproc_t *inproc)
+{
+    if (inproc->failed) {
+        fail(inproc, &inproc->result, *inproc->evidence ? inproc->evidence : NULL);
+        return;
+    }
+    ap_log_error(APLOG_MARK, APLOG_INFO, 0, inproc->server, "app %s runs in process, "
+                 "from %s, ready after %" APR_TIME_T_FMT " ms", inproc->mount->spec->name,
+                 inproc->plan.file, apr_time_as_msec(ac_clock_now() - inproc->begun));
+    ac_inproc_become(inproc, AC_INPROC_READY);
+}
+
+/* An app may say so on a thread of its own before init() has returned and self is
+ * known. */
+void ac_inproc_started(ac_inproc_t *inproc, const appcore_failure *failure)
+{
+    int is_first;
+
+    pthread_mutex_lock(&inproc->mutex);
+    is_first = !inproc->told;
+    if (is_first) {
+        note(inproc, failure != NULL, failure);
+    }
+    is_first &= inproc->returned;
+    pthread_mutex_unlock(&inproc->mutex);
+    if (is_first) {
+        conclude(inproc);
+    }
+}
+
+static void call_init(ac_inproc_t *inproc)
+{
+    appcore_failure failure = { .size = sizeof(failure) };
+    int rv = APPCORE_OK;
+    int now;
+
+    if (inproc->app.init) {
+        rv = inproc->app.init(&inproc->host, &inproc->config, &inproc->instance,
+                              &failure);
+    }
+    pthread_mutex_lock(&inproc->mutex);
+    inproc->returned = 1;
+    if (rv != APPCORE_PENDING && (!inproc->told || rv != APPCORE_OK)) {
+        note(inproc, rv != APPCORE_OK, &failure);
+    }
+    now = inproc->told;
+    pthread_mutex_unlock(&inproc->mutex);
+    if (now) {
+        conclude(inproc);
+    }
+}
+
+/* .NET reads its own and the app's settings from the environment of its process.
+ * The only .NET app of this child, and before the MPM has made its threads; a start
+ * that comes later than that is the look's fault, on a disk that hangs. */
+static void set_environment(ac_inproc_t *inproc)
+{
+    const ac_spec_t *spec = inproc->mount->spec;
+    const ac_instance_t nothing = { .is_logged = 1, .prefix = spec->prefix };
+    const char **env = ac_launch_env(spec, inproc->launch, &nothing,
+                                     (const char *const *)environ, inproc->p);
+
+    for (; *env; env++) {
+        const char *sign = strchr(*env, '=');
+
+        if (sign && sign != *env) {
+            setenv(apr_pstrmemdup(inproc->p, *env, (apr_size_t)(sign - *env)), sign + 1,
+                   1);
+        }
+    }
+}
+
+static void load(ac_inproc_t *inproc)
+{
+    ac_result_t result = AC_RESULT_OK;
+
+    if (!ac_inproc_load(&inproc->app, inproc->plan.file, &result)) {
+        fail(inproc, &result, NULL);
+        return;
+    }
+    if (inproc->plan.decision == AC_PLAN_DOTNET) {
+        set_environment(inproc);
+    }
+    ac_host_fill(&inproc->host);
+    ac_inproc_fill_own(inproc);
+    ac_inproc_fill_config(inproc);
+    call_init(inproc);
+}
+
+static void leave_outside(ac_inproc_t *inproc)
+{
+    if (inproc->plan.why) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, inproc->server, "app %s is hosted out "
+                     "of process, although AppCoreHostingModel says InProcess: %s",
+                     inproc->mount->spec->name, inproc->plan.why);
+    }
+    ac_inproc_become(inproc, AC_INPROC_OUTSIDE);
+}
+
+static void *start(void *data)
+{
+    ac_inproc_t *inproc = data;
+
+    look(inproc);
+    decide(inproc);
+    switch (inproc->plan.decision) {
+    case AC_PLAN_FAILED:
+        fail(inproc, &inproc->plan.result, NULL);
+        break;
+    case AC_PLAN_OFFLINE:
+        inproc->page = inproc->launch->survey.page;
+        inproc->page_len = inproc->launch->survey.page_len;
+        ac_inproc_become(inproc, AC_INPROC_OFFLINE);
+        break;
+    case AC_PLAN_OUTSIDE:
+        leave_outside(inproc);
+        break;
+    default:
+        say_notices(inproc);
+        load(inproc);
+        break;
+    }
+    return NULL;
+}
+
+int ac_inproc_start(ac_inproc_t *inproc)
+{
+    pthread_attr_t attr;
+    pthread_t thread;
+    int rv;
+
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, STACK_SIZE);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    rv = pthread_create(&thread, &attr, start, inproc);
+    pthread_attr_destroy(&attr);
+    return rv;
+}
