@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Part of mod_appcore; see LICENSE. */
 
-/* A libhostfxr.so without .NET. "App.dll" is a script, one command per line, that says
- * what hostfxr answers and what managed code does in Main:
+/* A libhostfxr.so without .NET. "App.dll.script", one command per line, says what
+ * hostfxr answers and what managed code does in Main:
  *
  *   init CODE TEXT     initialize() fails with that hexadecimal code and text
  *   property NAME=TEXT what the app's configuration sets
@@ -186,6 +186,7 @@ int hostfxr_initialize_for_dotnet_command_line(int argc, const char **argv,
                                                void **phandle)
 {
     context_t *context = &the_context;
+    char script[4096];
     size_t len;
     int i;
 
@@ -195,7 +196,8 @@ int hostfxr_initialize_for_dotnet_command_line(int argc, const char **argv,
     }
     used = 1;
     memset(context, 0, sizeof(*context));
-    context->script = fopen(argv[0], "re");
+    snprintf(script, sizeof(script), "%s.script", argv[0]);
+    context->script = fopen(script, "re");
     snprintf(context->args, sizeof(context->args), "root %s:", how->dotnet_root);
     for (i = 1; i < argc; ++i) {
         len = strlen(context->args);

@@ -6,6 +6,7 @@
 #include <ftw.h>
 #include <limits.h>
 #include <pthread.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,6 +64,44 @@ void test_dotnet_write(const char *name, const char *text)
     f = fopen(path, "w");
     ck_assert_ptr_nonnull(f);
     fputs(text, f);
+    fclose(f);
+}
+
+static void put(unsigned char *p, uint32_t value)
+{
+    size_t i;
+
+    for (i = 0; i < 4; ++i) {
+        p[i] = (unsigned char)(value >> (8 * i));
+    }
+}
+
+void test_dotnet_assembly(unsigned char image[TEST_DOTNET_ASSEMBLY])
+{
+    unsigned char *pe = image + 0x40, *optional = pe + 24, *section = optional + 240;
+
+    memset(image, 0, TEST_DOTNET_ASSEMBLY);
+    memcpy(image, "MZ", 2);
+    put(image + 0x3c, 0x40);
+    memcpy(pe, "PE", 2);
+    pe[6] = 1;                          /* sections */
+    pe[20] = 240;                       /* size of the optional header */
+    optional[0] = 0x0b;
+    optional[1] = 0x02;
+    put(optional + 108, 16);            /* directories */
+    put(optional + 112 + 14 * 8, 0x2000);
+    put(section + 16, 16);              /* size and place in the file */
+    put(section + 20, TEST_DOTNET_ASSEMBLY - 16);
+}
+
+void test_dotnet_write_assembly(const char *name, size_t len)
+{
+    unsigned char image[TEST_DOTNET_ASSEMBLY];
+    FILE *f = fopen(test_dotnet_path(name), "w");
+
+    test_dotnet_assembly(image);
+    ck_assert_ptr_nonnull(f);
+    ck_assert_uint_eq(fwrite(image, 1, len, f), len);
     fclose(f);
 }
 

@@ -16,6 +16,12 @@ const char *test_dotnet_path(const char *name);
 /* Writes a file, with the folders above it. */
 void test_dotnet_write(const char *name, const char *text);
 
+/* The least that has the headers of a .NET assembly. */
+#define TEST_DOTNET_ASSEMBLY 384
+void test_dotnet_assembly(unsigned char image[TEST_DOTNET_ASSEMBLY]);
+/* Writes its first len bytes. */
+void test_dotnet_write_assembly(const char *name, size_t len);
+
 TCase *test_dotnet_fit(void);
 TCase *test_dotnet_start(void);
 TCase *test_dotnet_end(void);

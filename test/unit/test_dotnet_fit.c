@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "native/fit.h"
+#include "native/image.h"
 
 static ac_trouble_t trouble;
 
@@ -28,7 +29,7 @@ static void assert_trouble(int substatus, const char *text)
 static void setup(void)
 {
     test_dotnet_make_folder();
-    test_dotnet_write("App.dll", "");
+    test_dotnet_write_assembly("App.dll", TEST_DOTNET_ASSEMBLY);
     test_dotnet_write("net8.0/AppCore.AspNetCore.dll", "");
 }
 
@@ -82,6 +83,41 @@ START_TEST(an_assembly_that_is_missing_is_named)
 }
 END_TEST
 
+START_TEST(half_an_assembly_is_named)
+{
+    size_t len;
+
+    for (len = 0; len < TEST_DOTNET_ASSEMBLY; ++len) {
+        test_dotnet_write_assembly("App.dll", len);
+        assert_trouble(38, len == 0 ? "App.dll is empty" : len < 316
+                       ? "App.dll is no .NET assembly" : "App.dll is cut off");
+    }
+    test_dotnet_write("App.dll", "hello");
+    assert_trouble(38, "App.dll is no .NET assembly");
+    unlink(test_dotnet_path("App.dll"));
+    ck_assert_int_eq(mkdir(test_dotnet_path("App.dll"), 0755), 0);
+    assert_trouble(38, "App.dll cannot be read");
+}
+END_TEST
+
+/* Programs are Portable Executables, too. */
+START_TEST(an_image_without_managed_code_is_no_assembly)
+{
+    unsigned char image[TEST_DOTNET_ASSEMBLY];
+
+    test_dotnet_assembly(image);
+    ck_assert_ptr_null(ac_image_fault(image, sizeof(image), sizeof(image)));
+    ck_assert_str_eq(ac_image_fault(image, sizeof(image), sizeof(image) - 1),
+                     "is cut off");
+    image[0x40 + 24 + 108] = 14;
+    ck_assert_str_eq(ac_image_fault(image, sizeof(image), sizeof(image)),
+                     "is no .NET assembly");
+    image[0x3c] = image[0x3d] = image[0x3e] = image[0x3f] = 0xff;
+    ck_assert_str_eq(ac_image_fault(image, sizeof(image), sizeof(image)),
+                     "is no .NET assembly");
+}
+END_TEST
+
 START_TEST(a_companion_that_is_missing_is_named)
 {
     unlink(test_dotnet_path("net8.0/AppCore.AspNetCore.dll"));
@@ -131,6 +167,8 @@ TCase *test_dotnet_fit(void)
     tcase_add_test(tc, an_app_fits);
     tcase_add_test(tc, a_configuration_that_tells_nothing_is_left_to_the_runtime);
     tcase_add_test(tc, an_assembly_that_is_missing_is_named);
+    tcase_add_test(tc, half_an_assembly_is_named);
+    tcase_add_test(tc, an_image_without_managed_code_is_no_assembly);
     tcase_add_test(tc, a_companion_that_is_missing_is_named);
     tcase_add_test(tc, an_app_for_an_older_net_than_the_companion_does_not_fit);
     tcase_add_test(tc, an_app_that_serves_nothing_does_not_fit);

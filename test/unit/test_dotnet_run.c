@@ -17,7 +17,7 @@
 #include "appcore.h"
 
 /* The whole of appcore-dotnet.so with fake_hostfxr.so in place of .NET: what the app
- * does in Main is written in App.dll. */
+ * does in Main is written in App.dll.script. */
 
 /* What the host was told, one line each. */
 typedef struct heard_t {
@@ -193,7 +193,8 @@ static void start(const char *script)
 {
     appcore_failure failure = { .size = sizeof(failure) };
 
-    test_dotnet_write("App.dll", script);
+    test_dotnet_write_assembly("App.dll", TEST_DOTNET_ASSEMBLY);
+    test_dotnet_write("App.dll.script", script);
     ck_assert_int_eq(init(&failure), APPCORE_PENDING);
 }
 

@@ -27,13 +27,14 @@ static char *copy(appcore_str s)
     return strndup(s.p, s.len);
 }
 
-/* Names in any case, as everywhere in web.config; the first one counts. NULL: none. */
+/* Names in any case, as everywhere in web.config. NULL: none. The last one counts: the
+ * host's own are behind those of administrator and app, who must not replace them. */
 static char *setting(const appcore_config *config, const char *name)
 {
     size_t i;
 
-    for (i = 0; i < config->n_settings; ++i) {
-        const appcore_field *field = &config->settings[i];
+    for (i = config->n_settings; i > 0; --i) {
+        const appcore_field *field = &config->settings[i - 1];
 
         if (field->name.len == strlen(name)
             && !strncasecmp(field->name.p, name, field->name.len)) {

@@ -14,6 +14,8 @@
 #include <unistd.h>
 #include <jansson.h>
 
+#include "native/image.h"
+
 #define CONFIG_MAX (1 << 20)
 #define ASPNETCORE "Microsoft.AspNetCore.App"
 
@@ -49,6 +51,25 @@ static int assembly_exists(const char *assembly, ac_trouble_t *trouble)
     }
     return ac_trouble_set(trouble, AC_TROUBLE_APP, "The app's assembly %s is missing",
                           assembly);
+}
+
+/* What the runtime would abort on is named instead. */
+static int assembly_is_whole(const char *assembly, ac_trouble_t *trouble)
+{
+    unsigned char head[AC_IMAGE_HEAD];
+    int fd = open(assembly, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    ssize_t len = fd < 0 ? -1 : read(fd, head, sizeof(head));
+    const char *fault = "cannot be read";
+    struct stat st;
+
+    if (len >= 0 && fstat(fd, &st) == 0) {
+        fault = ac_image_fault(head, (size_t)len, (uint64_t)st.st_size);
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return !fault ? 1 : ac_trouble_set(trouble, AC_TROUBLE_APP, "The app's assembly %s "
+                                       "%s", assembly, fault);
 }
 
 static int companion_exists(const char *companion, ac_trouble_t *trouble)
@@ -171,7 +192,8 @@ int ac_fit_check(const char *assembly, const char *companion, ac_trouble_t *trou
     if (strlen(assembly) < 5) {
         return ac_trouble_set(trouble, AC_TROUBLE_APP, "%s is no assembly", assembly);
     }
-    if (!assembly_exists(assembly, trouble) || !companion_exists(companion, trouble)) {
+    if (!assembly_exists(assembly, trouble) || !assembly_is_whole(assembly, trouble)
+        || !companion_exists(companion, trouble)) {
         return 0;
     }
     config = read_config(assembly);
