@@ -184,13 +184,15 @@ static void release(ac_manager_t *m, const ac_watched_t *watched, unsigned n)
 static void say_blind(ac_home_t *home, int why)
 {
     ac_manager_t *m = home->m;
+    /* EBADF: there was no instance to add watches to. */
+    const char *what = why == ENOSPC ? "watches" : why == EBADF ? "instances" : NULL;
 
-    if (why == ENOSPC && !m->said_blind) {
+    if (what && !m->said_blind) {
         m->said_blind = 1;
         ac_talk_line(m, home, AC_LEVEL_WARNING,
                      "changes of its folder are noticed with requests only, since there"
-                     " are too many watches on this machine; raise"
-                     " fs.inotify.max_user_watches (for this and other apps)");
+                     " are too many inotify %s on this machine; raise"
+                     " fs.inotify.max_user_%s (for this and other apps)", what, what);
     }
 }
 

@@ -141,7 +141,7 @@ static void take_survey(ac_home_t *home)
 {
     const ac_survey_t *survey = &home->launch->survey;
 
-    if (survey->watched->nelts > 0) {
+    if (survey->watched->nelts > 0 || survey->blind) {
         ac_eyes_follow(home, survey);
     }
     if (survey->is_offline) {

@@ -123,6 +123,7 @@ class Env:
         self.allowed = []
         self.always_allowed = []        # patterns for the whole module
         self.variables = {}             # more of them in httpd's environment
+        self.around = []                # a command that runs the one behind it
         self.log_position = 0
         os.chmod(self.root, 0o755)
         for name in ("run", "apps", "htdocs", "core", "state", "files"):
@@ -219,7 +220,7 @@ class Env:
         return options
 
     def run_httpd(self, *arguments):
-        return subprocess.run([HTTPD, *arguments], text=True, capture_output=True,
+        return subprocess.run([*self.around, HTTPD, *arguments], text=True, capture_output=True,
                               timeout=60, **self.surroundings())
 
     def configtest(self, conf):

@@ -4,6 +4,7 @@
 tmp/restart.txt and another folder behind the path replace it, new before old."""
 
 import os
+import signal
 import threading
 import time
 
@@ -337,3 +338,29 @@ def test_next_manager_goes_on_watching(httpd):
     os.unlink(path)
     wait_online(httpd)
     assert pid(httpd) != before
+
+
+def test_more_events_than_the_kernel_keeps(httpd):
+    """What got lost among them is found all the same, without a request."""
+    with open("/proc/sys/fs/inotify/max_queued_events", encoding="ascii") as f:
+        limit = int(f.read())
+    if limit > 200000:
+        pytest.skip(f"the kernel keeps {limit} events")
+    before = pid(httpd)
+    noise = [put(httpd, "site", name) for name in ("a.log", "b.log")]
+    manager = httpd.helper("manager")
+    os.kill(manager, signal.SIGSTOP)
+    try:
+        # Two by turns, since the kernel keeps one of several equal ones.
+        for i in range(limit + 100):
+            os.utime(noise[i % 2])
+        page = put(httpd, "site", "app_offline.htm", PAGE)
+    finally:
+        os.kill(manager, signal.SIGCONT)
+    try:
+        wait_for(lambda: not processes.alive(before), 20, "the end of the app")
+        assert is_offline(httpd)
+    finally:
+        for path in (page, *noise):
+            os.unlink(path)
+    wait_online(httpd)
