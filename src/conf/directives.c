@@ -14,6 +14,7 @@
 #include "http_core.h"
 #include "conf/config.h"
 #include "conf/values.h"
+#include "spec/files.h"
 #include "spec/handler.h"
 
 extern module AP_MODULE_DECLARE_DATA appcore_module;
@@ -335,6 +336,28 @@ static const char *add_warm_up(cmd_parms *cmd, void *dconf, const char *arg)
     return named(cmd, err);
 }
 
+static const char *add_recycle_file(cmd_parms *cmd, void *dconf, const char *arg)
+{
+    ac_origin_e origin;
+    ac_settings_t *set = settings_of(cmd, &origin);
+    ac_list_t *list = &set->recycle_files;
+
+    (void)dconf;
+    if (!strcasecmp(arg, "Off")) {
+        apr_array_clear(list->v);
+        list->origin = origin;
+        return NULL;
+    }
+    if (!ac_files_is_pattern(arg) || list->v->nelts == AC_FILES_MAX) {
+        return named(cmd, apr_psprintf(cmd->pool, "must be up to %d paths relative to "
+                                       "the app's folder, without . or .. and with *, ? "
+                                       "or [...] in the last segment alone, or Off",
+                                       AC_FILES_MAX));
+    }
+    add_to_list(list, arg, origin);
+    return NULL;
+}
+
 static const char *set_static_files(cmd_parms *cmd, void *dconf, const char *arg)
 {
     ac_origin_e origin;
@@ -588,6 +611,8 @@ const command_rec ac_conf_commands[] = {
                   "a folder below the app's whose files httpd serves itself, or Off"),
     AP_INIT_ITERATE("AppCoreWarmUpPath", add_warm_up, NULL, RSRC_CONF,
                     "paths of the app that are requested before it is ready"),
+    AP_INIT_ITERATE("AppCoreRecycleOnFileChange", add_recycle_file, NULL, RSRC_CONF,
+                    "files of the app whose change replaces it, or Off"),
     AP_INIT_ITERATE("AppCoreSendfile", add_sendfile, NULL, RSRC_CONF,
                     "folders from which the app may let httpd send files"),
     AP_INIT_TAKE2("AppCoreLimit", set_limit, NULL, RSRC_CONF,

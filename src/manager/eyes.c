@@ -14,6 +14,8 @@
 #include <sys/epoll.h>
 #include <sys/inotify.h>
 
+#include "spec/files.h"
+
 #define READ_SIZE (32 * 1024)
 /* A folder may be busy with files that concern nobody. */
 #define REST apr_time_from_msec(20)
@@ -53,6 +55,17 @@ void ac_eyes_hint_all(ac_manager_t *m)
     }
 }
 
+/* Only the app knows its patterns. */
+static ac_hint_e hint_of(const ac_home_t *home, ac_watched_e what, uint32_t mask,
+                         const char *name)
+{
+    int concerns = what != AC_WATCHED_FILES || !*name
+                   || (home->spec && ac_files_may_match(home->spec->set->recycle_files.v,
+                                                        name));
+
+    return concerns ? ac_hint_of(what, mask, name) : AC_HINT_NONE;
+}
+
 static ac_hint_e hint_home(ac_home_t *home, const struct inotify_event *event)
 {
     const char *name = event->len ? event->name : "";
@@ -61,7 +74,8 @@ static ac_hint_e hint_home(ac_home_t *home, const struct inotify_event *event)
 
     for (i = 0; i < home->n_watched; ++i) {
         if (home->watched[i].number == event->wd) {
-            kind = stronger(kind, ac_hint_of(home->watched[i].what, event->mask, name));
+            kind = stronger(kind, hint_of(home, home->watched[i].what, event->mask,
+                                          name));
         }
     }
     if (kind != AC_HINT_CODE || home->has_copy) {
@@ -80,9 +94,12 @@ static ac_hint_e hint_looking(ac_manager_t *m, const struct inotify_event *event
     if (event->len && strcmp(event->name, "restart.txt") == 0) {
         kind = AC_HINT_FILE;
     }
-    for (app = ac_sup_first(m->sup); kind && app; app = app->next) {
-        if (ac_home_of(app)->look_tag) {
-            hint(ac_home_of(app), kind);
+    for (app = ac_sup_first(m->sup); app; app = app->next) {
+        ac_home_t *home = ac_home_of(app);
+
+        if (home->look_tag) {
+            hint(home, stronger(kind, hint_of(home, AC_WATCHED_FILES, event->mask,
+                                              event->len ? event->name : "")));
         }
     }
     return kind;
@@ -93,7 +110,7 @@ static int is_noise(const ac_manager_t *m, const struct inotify_event *event)
 {
     const char *name = event->len ? event->name : "";
 
-    return !m->watches_parents
+    return !m->watches_any
            && !ac_hint_of(AC_WATCHED_WAY, event->mask, name)
            && !ac_hint_of(AC_WATCHED_FOLDER, event->mask, name)
            && !ac_hint_of(AC_WATCHED_TMP, event->mask, name);
@@ -167,6 +184,11 @@ static int is_watched(const ac_manager_t *m, int32_t number)
     return 0;
 }
 
+static int is_any(ac_watched_e what)
+{
+    return what == AC_WATCHED_PARENT || what == AC_WATCHED_FILES;
+}
+
 /* Apps share watches, so one is removed with its last user. If a look on its way
  * just got the same one, IN_IGNORED hints at another look. */
 static void release(ac_manager_t *m, const ac_watched_t *watched, unsigned n)
@@ -174,7 +196,7 @@ static void release(ac_manager_t *m, const ac_watched_t *watched, unsigned n)
     unsigned i;
 
     for (i = 0; i < n; ++i) {
-        m->watches_parents -= watched[i].what == AC_WATCHED_PARENT;
+        m->watches_any -= is_any(watched[i].what);
         if (!is_watched(m, watched[i].number)) {
             inotify_rm_watch(m->eyes.fd, watched[i].number);
         }
@@ -209,7 +231,7 @@ void ac_eyes_follow(ac_home_t *home, const ac_survey_t *survey)
         memcpy(home->watched, survey->watched->elts, n * sizeof(*home->watched));
     }
     for (i = 0; i < home->n_watched; ++i) {
-        m->watches_parents += home->watched[i].what == AC_WATCHED_PARENT;
+        m->watches_any += is_any(home->watched[i].what);
     }
     home->facts.unwatched = survey->blind != 0;
     say_blind(home, survey->blind);

@@ -41,6 +41,8 @@ ac_hint_e ac_hint_of(ac_watched_e what, uint32_t mask, const char *name)
         return of_folder(name);
     case AC_WATCHED_TMP:
         return strcmp(name, "restart.txt") == 0 ? AC_HINT_FILE : AC_HINT_NONE;
+    case AC_WATCHED_FILES:
+        return *name ? AC_HINT_FILE : AC_HINT_NONE;
     }
     return AC_HINT_NONE;
 }

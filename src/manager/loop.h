@@ -142,7 +142,7 @@ struct ac_manager_t {
     uint64_t next_look;
     ac_watch_t eyes;            /* inotify */
     apr_time_t eyes_rest;       /* end of a pause in reading it, or 0 */
-    unsigned watches_parents;   /* watches of AC_WATCHED_PARENT */
+    unsigned watches_any;       /* watches where a file of any name may matter */
     unsigned begun:1;           /* the start sequence is complete */
     unsigned swept:1;           /* leavings in the board were cleared */
     unsigned stopping:1;

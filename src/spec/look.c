@@ -331,7 +331,8 @@ static ac_launch_t *look_with(const ac_look_request_t *req, uid_t uid, int inoti
     ac_watcher_init(&watcher, inotify, p);
     look.folder = ac_folder_open_watched(req->folder, uid, &watcher, &launch->result, p);
     if (look.folder) {
-        ac_survey_take(&launch->survey, look.folder, &watcher);
+        ac_survey_take(&launch->survey, look.folder, req->set->recycle_files.v,
+                       &watcher);
     }
     if (look.folder && !launch->survey.is_offline) {
         take_steps(&look);

@@ -106,6 +106,7 @@ typedef enum ac_tristate_e { AC_OFF = 0, AC_ON = 1, AC_AUTO = 2 } ac_tristate_e;
     NUM(forward_client_certificate, "AppCoreForwardClientCertificate", AC_ON) \
     NUM(websockets, "AppCoreWebSockets", AC_ON) \
     LIST(warm_up, "AppCoreWarmUpPath") \
+    LIST(recycle_files, "AppCoreRecycleOnFileChange") \
     STR(static_files, "AppCoreStaticFiles", NULL) \
     LIST(sendfile, "AppCoreSendfile") \
     NUM(limit_nofile_soft, "AppCoreLimit", AC_LIMIT_UNSET) \

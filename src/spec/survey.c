@@ -9,9 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <apr_strings.h>
+#include "spec/files.h"
+#include "spec/mark.h"
 
-#define FNV_BASIS 14695981039346656037u
-#define FNV_PRIME 1099511628211u
 #define NO_CONFIG 1
 
 /* Marks ------------------------------------------------------------------ */
@@ -24,7 +24,7 @@ int ac_marks_changed(const ac_marks_t *then, const ac_marks_t *now, int keep_con
     return then->folder != now->folder
            || (then->config != now->config && !keep_config)
            || (now->restart && then->restart != now->restart)
-           || then->copy != now->copy;
+           || then->copy != now->copy || then->files != now->files;
 }
 
 void ac_marks_put(ac_wire_writer_t *w, const ac_marks_t *marks)
@@ -33,6 +33,7 @@ void ac_marks_put(ac_wire_writer_t *w, const ac_marks_t *marks)
     ac_wire_put_u64(w, marks->config);
     ac_wire_put_u64(w, marks->restart);
     ac_wire_put_u64(w, marks->copy);
+    ac_wire_put_u64(w, marks->files);
 }
 
 void ac_marks_get(ac_wire_reader_t *r, ac_marks_t *marks)
@@ -41,27 +42,7 @@ void ac_marks_get(ac_wire_reader_t *r, ac_marks_t *marks)
     marks->config = ac_wire_get_u64(r);
     marks->restart = ac_wire_get_u64(r);
     marks->copy = ac_wire_get_u64(r);
-}
-
-static uint64_t add(uint64_t hash, uint64_t value)
-{
-    int i;
-
-    for (i = 0; i < 8; ++i) {
-        hash = (hash ^ (value & 0xff)) * FNV_PRIME;
-        value >>= 8;
-    }
-    return hash;
-}
-
-static uint64_t identify(const struct stat *st)
-{
-    return add(add(FNV_BASIS, (uint64_t)st->st_dev), (uint64_t)st->st_ino) | 1;
-}
-
-static uint64_t stamp(uint64_t hash, const struct timespec *time)
-{
-    return add(add(hash, (uint64_t)time->tv_sec), (uint64_t)time->tv_nsec);
+    marks->files = ac_wire_get_u64(r);
 }
 
 /* Its ctime moves with a touch, with a write, and when it is renamed away and
@@ -74,7 +55,8 @@ static uint64_t mark_config(const ac_folder_t *folder)
         && fstatat(folder->fd, "Web.config", &st, AT_SYMLINK_NOFOLLOW) < 0) {
         return NO_CONFIG;
     }
-    return stamp(add(identify(&st), (uint64_t)st.st_size), &st.st_ctim) | 2;
+    return ac_mark_time(ac_mark_add(ac_mark_identity(&st), (uint64_t)st.st_size),
+                        &st.st_ctim) | 2;
 }
 
 /* tmp may be a link to a folder that others write, too, so the owner counts. */
@@ -86,7 +68,7 @@ static uint64_t mark_restart(const ac_folder_t *folder)
         || (st.st_uid != 0 && st.st_uid != folder->uid)) {
         return 0;
     }
-    return stamp(identify(&st), &st.st_mtim) | 2;
+    return ac_mark_time(ac_mark_identity(&st), &st.st_mtim) | 2;
 }
 
 static void take_marks(ac_marks_t *marks, const ac_folder_t *folder)
@@ -95,7 +77,7 @@ static void take_marks(ac_marks_t *marks, const ac_folder_t *folder)
 
     if (fstat(folder->fd, &st) == 0) {
         /* Its owner is whom the app runs as. */
-        marks->folder = add(identify(&st), (uint64_t)st.st_uid) | 1;
+        marks->folder = ac_mark_add(ac_mark_identity(&st), (uint64_t)st.st_uid) | 1;
         marks->config = mark_config(folder);
         marks->restart = mark_restart(folder);
     }
@@ -134,11 +116,12 @@ static void take_page(ac_survey_t *survey, const ac_folder_t *folder)
 }
 
 void ac_survey_take(ac_survey_t *survey, const ac_folder_t *folder,
-                    ac_watcher_t *watcher)
+                    const apr_array_header_t *files, ac_watcher_t *watcher)
 {
     ac_watcher_add(watcher, folder->fd, AC_WATCHED_FOLDER);
     watch_tmp(folder, watcher);
     take_marks(&survey->marks, folder);
+    survey->marks.files = ac_files_mark(folder, files, watcher);
     take_page(survey, folder);
 }
 
@@ -171,7 +154,7 @@ static void get_watched(ac_wire_reader_t *r, ac_survey_t *survey, apr_pool_t *p)
 
         watched->number = (int32_t)ac_wire_get_u32(r);
         watched->what = (ac_watched_e)ac_wire_get_u8(r);
-        if (watched->what > AC_WATCHED_TMP || watched->number < 0) {
+        if (watched->what > AC_WATCHED_FILES || watched->number < 0) {
             r->status = APR_EINVAL;
         }
     }

@@ -23,6 +23,7 @@ typedef struct ac_marks_t {
     uint64_t config;            /* web.config, or that there is none */
     uint64_t restart;           /* when tmp/restart.txt was touched; 0: not there */
     uint64_t copy;              /* shadow copy that it runs from, from 1; 0: none */
+    uint64_t files;             /* those of AppCoreRecycleOnFileChange; 0: none */
 } ac_marks_t;
 
 /* Is what was started under `then` out of date? Deleting restart.txt is no wish
@@ -41,9 +42,9 @@ typedef struct ac_survey_t {
     const char *page_fault;     /* why it cannot; NULL */
 } ac_survey_t;
 
-/* watcher has watched the way to the folder already. */
+/* watcher has watched the way to the folder already; files are patterns. */
 void ac_survey_take(ac_survey_t *survey, const ac_folder_t *folder,
-                    ac_watcher_t *watcher);
+                    const apr_array_header_t *files, ac_watcher_t *watcher);
 void ac_survey_put(ac_wire_writer_t *w, const ac_survey_t *survey);
 void ac_survey_get(ac_wire_reader_t *r, ac_survey_t *survey, apr_pool_t *p);
 

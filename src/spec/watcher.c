@@ -17,6 +17,8 @@ static const uint32_t masks[] = {
     [AC_WATCHED_PARENT] = SELF | IN_CREATE | IN_MOVED_TO,
     [AC_WATCHED_FOLDER] = SELF | IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE
                           | IN_CLOSE_WRITE | IN_ATTRIB,
+    [AC_WATCHED_FILES] = SELF | IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE
+                         | IN_CLOSE_WRITE | IN_ATTRIB,
     [AC_WATCHED_TMP] = SELF | IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE | IN_ATTRIB,
 };
 
@@ -48,6 +50,20 @@ void ac_watcher_init(ac_watcher_t *watcher, int fd, apr_pool_t *p)
     watcher->watched = apr_array_make(p, 8, sizeof(ac_watched_t));
 }
 
+static int is_there(const ac_watcher_t *watcher, const ac_watched_t *watched)
+{
+    int i;
+
+    for (i = 0; i < watcher->watched->nelts; ++i) {
+        const ac_watched_t *have = &APR_ARRAY_IDX(watcher->watched, i, ac_watched_t);
+
+        if (have->number == watched->number && have->what == watched->what) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /* Apps share folders on their ways, and with one instance also the watches: what
  * one asks for is added to what the others did. A folder on the way that may be
  * entered but not read cannot be watched, and need not be. */
@@ -62,10 +78,13 @@ void ac_watcher_add(ac_watcher_t *watcher, int fd, ac_watched_e what)
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     watched.number = inotify_add_watch(watcher->fd, path,
                                        masks[what] | IN_MASK_ADD | IN_EXCL_UNLINK);
+    if (watched.number >= 0 && is_there(watcher, &watched)) {
+        return;
+    }
     if (watched.number >= 0) {
         APR_ARRAY_PUSH(watcher->watched, ac_watched_t) = watched;
     }
-    else if (what == AC_WATCHED_FOLDER || errno == ENOSPC) {
+    else if (what == AC_WATCHED_FOLDER || what == AC_WATCHED_FILES || errno == ENOSPC) {
         watcher->blind = errno;
     }
     if (what == AC_WATCHED_FOLDER && is_remote(fd)) {

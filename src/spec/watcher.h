@@ -22,7 +22,8 @@ typedef enum ac_watched_e {
     AC_WATCHED_WAY = 0,         /* a component of the folder's path */
     AC_WATCHED_PARENT,          /* where a component is missing */
     AC_WATCHED_FOLDER,
-    AC_WATCHED_TMP              /* tmp in the folder, for restart.txt */
+    AC_WATCHED_TMP,             /* tmp in the folder, for restart.txt */
+    AC_WATCHED_FILES            /* where files of AppCoreRecycleOnFileChange are */
 } ac_watched_e;
 
 typedef struct ac_watched_t {

@@ -220,8 +220,8 @@ class Env:
         return options
 
     def run_httpd(self, *arguments):
-        return subprocess.run([*self.around, HTTPD, *arguments], text=True, capture_output=True,
-                              timeout=60, **self.surroundings())
+        return subprocess.run([*self.around, HTTPD, *arguments], text=True,
+                              capture_output=True, timeout=60, **self.surroundings())
 
     def configtest(self, conf):
         """What `httpd -t` prints about the configuration; "Syntax OK" at its end."""

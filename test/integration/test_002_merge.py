@@ -50,6 +50,7 @@ VALUES = {
     "AppCoreForwardClientCertificate": ("Off", "On"),
     "AppCoreWebSockets": ("Off", "On"),
     "AppCoreWarmUpPath": ("/one", "/two"),
+    "AppCoreRecycleOnFileChange": ("*.one", "two/*"),
     "AppCoreStaticFiles": ("one", "two"),
     "AppCoreSendfile": ("/one", "/two"),
     "AppCoreLimit": ("nofile 1000", "nofile 2000"),

@@ -43,6 +43,11 @@ AppCoreMount /eager eager
     AppCorePath {root}/current
 </AppCoreApp>
 AppCoreMount /linked linked
+<AppCoreApp named>
+    AppCorePath {root}/apps/named
+    AppCoreRecycleOnFileChange *.py conf/live/*.json
+</AppCoreApp>
+AppCoreMount /named named
 <AppCoreApp broken>
     AppCorePath {root}/apps/broken
     AppCoreDetailedErrors On
@@ -58,7 +63,8 @@ AppCoreMount /slow slow
 
 @pytest.fixture(scope="module")
 def httpd(env):
-    for name in ("site", "other", "configured", "eager", "first", "second", "slow"):
+    for name in ("site", "other", "configured", "eager", "first", "second", "slow",
+                 "named"):
         env.app(name, "plain")
     env.app("broken")
     put(env, "eager", "app_offline.htm", PAGE)
@@ -338,6 +344,31 @@ def test_next_manager_goes_on_watching(httpd):
     os.unlink(path)
     wait_online(httpd)
     assert pid(httpd) != before
+
+
+def test_files_that_were_named(httpd):
+    """Also in folders that are not there yet; new before old."""
+    def replaced(before):
+        answer = httpd.get("/named/pid")
+        assert answer.status == 200, answer
+        return int(answer.text) != before
+    for change in (
+            lambda: put(httpd, "named", "more.py", "x = 1"),
+            lambda: os.utime(httpd.path("apps", "named", "plain.py")),
+            lambda: os.mkdir(httpd.path("apps", "named", "conf")) or os.mkdir(
+                httpd.path("apps", "named", "conf", "live")) or put(
+                httpd, "named", "conf/live/a.json", "{}"),
+            lambda: put(httpd, "named", "conf/live/a.json", "{ }"),
+            lambda: os.unlink(httpd.path("apps", "named", "conf", "live", "a.json"))):
+        before = pid(httpd, "named")
+        change()
+        wait_for(lambda: replaced(before), 20, "another process")
+    before = pid(httpd, "named")
+    for name in ("more.txt", "conf/a.json", "conf/live/a.txt", "lib/x.py"):
+        put(httpd, "named", name, "x")
+    time.sleep(0.5)     # time for a mistake
+    assert not replaced(before)
+    httpd.wait_log("app named: .*its app's folder changed, so it is replaced")
 
 
 def test_more_events_than_the_kernel_keeps(httpd):

@@ -16,7 +16,7 @@
 #define ck_state(expected) \
     ck_assert_str_eq(ac_app_state_name(app()->view.state), ac_app_state_name(expected))
 
-static const ac_marks_t first = { 1, 10, 0, 0 };
+static const ac_marks_t first = { 1, 10, 0, 0, 0 };
 
 static void setup(void)
 {
@@ -196,7 +196,7 @@ END_TEST
 START_TEST(test_changed_marks_replace)
 {
     static const ac_marks_t changed[] = {
-        { 2, 10, 0, 0 }, { 1, 11, 0, 0 }, { 1, 10, 5, 0 }, { 1, 10, 0, 2 },
+        { 2, 10, 0, 0, 0 }, { 1, 11, 0, 0, 0 }, { 1, 10, 5, 0, 0 }, { 1, 10, 0, 2, 0 },
     };
 
     run();
@@ -214,7 +214,7 @@ END_TEST
 START_TEST(test_replaced_one_after_the_other_where_it_must_be_alone)
 {
     ac_sup_conf_t conf = conf_default();
-    ac_marks_t changed = { 1, 11, 0, 0 };
+    ac_marks_t changed = { 1, 11, 0, 0, 0 };
 
     conf.alone = 1;
     run_with(&conf);
@@ -230,7 +230,7 @@ END_TEST
 START_TEST(test_config_may_be_no_reason)
 {
     ac_sup_conf_t conf = conf_default();
-    ac_marks_t changed = { 1, 11, 0, 0 }, restarted = { 1, 11, 7, 0 };
+    ac_marks_t changed = { 1, 11, 0, 0, 0 }, restarted = { 1, 11, 7, 0, 0 };
 
     conf.keep_config = 1;
     run_with(&conf);
@@ -243,7 +243,7 @@ END_TEST
 
 START_TEST(test_changed_while_it_starts)
 {
-    ac_marks_t changed = { 1, 11, 0, 0 };
+    ac_marks_t changed = { 1, 11, 0, 0, 0 };
 
     ac_sup_wake(app());
     surveyed(&first, 0);
@@ -272,7 +272,7 @@ END_TEST
 START_TEST(test_fault_of_a_changed_folder_keeps_the_old_process)
 {
     ac_result_t res;
-    ac_marks_t changed = { 1, 11, 0, 0 }, better = { 1, 12, 0, 0 };
+    ac_marks_t changed = { 1, 11, 0, 0, 0 }, better = { 1, 12, 0, 0, 0 };
 
     run();
     fails(&res, AC_FAULT_CONFIG);
@@ -358,6 +358,9 @@ START_TEST(test_what_events_say)
         { AC_WATCHED_WAY, IN_ATTRIB, "", AC_HINT_NOW },
         { AC_WATCHED_WAY, IN_IGNORED, "", AC_HINT_NOW },
         { AC_WATCHED_PARENT, IN_CREATE, "any", AC_HINT_FILE },
+        { AC_WATCHED_FILES, IN_DELETE, "any", AC_HINT_FILE },
+        { AC_WATCHED_FILES, IN_ATTRIB, "", AC_HINT_NONE },
+        { AC_WATCHED_FILES, IN_DELETE_SELF, "", AC_HINT_NOW },
     };
     size_t i;
 

@@ -10,10 +10,19 @@
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "spec/files.h"
 
 static ac_survey_t *survey(void)
 {
     return &look_at(NULL)->survey;
+}
+
+static const char *words_of(char c, size_t n)
+{
+    char *text = apr_pcalloc(p, n + 1);
+
+    memset(text, c, n);
+    return text;
 }
 
 static void ck_changed(const ac_marks_t *then, int changed)
@@ -106,9 +115,94 @@ START_TEST(marks_of_restart_txt)
 }
 END_TEST
 
+static ac_marks_t marks_with(const char *one, const char *two)
+{
+    ac_settings_t *set = ac_settings_create(p);
+
+    APR_ARRAY_PUSH(set->recycle_files.v, const char *) = one;
+    APR_ARRAY_PUSH(set->recycle_files.v, const char *) = two;
+    set->recycle_files.origin = AC_ORIGIN_APP;
+    return look_at(set)->survey.marks;
+}
+
+static void ck_files(ac_marks_t *before, int changed)
+{
+    ac_marks_t now = marks_with("*.dll", "conf/live/app.json");
+
+    ck_assert_int_eq(ac_marks_changed(before, &now, 0), changed);
+    *before = now;
+}
+
+START_TEST(marks_of_files_that_were_named)
+{
+    ac_marks_t before = survey()->marks;
+
+    ck_assert(before.files == 0);
+    put_file("a.dll", "1");
+    ck_changed(&before, 0);
+    before = marks_with("*.dll", "conf/live/app.json");
+    ck_files(&before, 0);
+    put_file("a.dll", "12");
+    ck_files(&before, 1);
+    put_file("b.dll", "");
+    ck_files(&before, 1);
+    put_file("b.exe", "");
+    put_file(".dll", "");
+    ck_assert_int_eq(mkdir(in_folder("c.dll"), 0755), 0);
+    ck_files(&before, 0);
+    ck_assert_int_eq(mkdir(in_folder("conf"), 0755), 0);
+    ck_assert_int_eq(mkdir(in_folder("conf/live"), 0755), 0);
+    put_file("conf/live/a.dll", "");
+    put_file("conf/app.json", "");
+    ck_files(&before, 0);
+    put_file("conf/live/app.json", "{}");
+    ck_files(&before, 1);
+    ck_assert_int_eq(rename(in_folder("a.dll"), in_folder("d.dll")), 0);
+    ck_files(&before, 1);
+    unlink(in_folder("b.dll"));
+    ck_files(&before, 1);
+}
+END_TEST
+
+START_TEST(what_is_a_pattern)
+{
+    static const char *const good[] = { "*.dll", "a", "a/b/[a-z]?.json", "..a", "a b" };
+    static const char *const bad[] = {
+        "", "/a", "a/", "a//b", "../a", "a/../b", "./a", "a/.", "*/a", "a/b?/c", "a\nb"
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof(good) / sizeof(good[0]); ++i) {
+        ck_assert_msg(ac_files_is_pattern(good[i]), "%s", good[i]);
+    }
+    for (i = 0; i < sizeof(bad) / sizeof(bad[0]); ++i) {
+        ck_assert_msg(!ac_files_is_pattern(bad[i]), "%s", bad[i]);
+    }
+    ck_assert(!ac_files_is_pattern(apr_pstrcat(p, "a/", words_of('x', 256), NULL)));
+}
+END_TEST
+
+START_TEST(which_names_may_concern_a_pattern)
+{
+    apr_array_header_t *patterns = apr_array_make(p, 2, sizeof(const char *));
+
+    ck_assert(!ac_files_may_match(patterns, "a.dll"));
+    APR_ARRAY_PUSH(patterns, const char *) = "*.dll";
+    APR_ARRAY_PUSH(patterns, const char *) = "conf/live/app.json";
+    ck_assert(ac_files_may_match(patterns, "a.dll"));
+    ck_assert(ac_files_may_match(patterns, "conf"));
+    ck_assert(ac_files_may_match(patterns, "live"));
+    ck_assert(ac_files_may_match(patterns, "app.json"));
+    ck_assert(!ac_files_may_match(patterns, "con"));
+    ck_assert(!ac_files_may_match(patterns, "conf.d"));
+    ck_assert(!ac_files_may_match(patterns, "app.json~"));
+    ck_assert(!ac_files_may_match(patterns, ".dll"));
+}
+END_TEST
+
 START_TEST(unknown_marks_never_differ)
 {
-    ac_marks_t none = { 0, 0, 0, 0 }, some = { 1, 2, 3, 4 };
+    ac_marks_t none = { 0, 0, 0, 0, 0 }, some = { 1, 2, 3, 4, 5 };
 
     ck_assert(!ac_marks_changed(&none, &some, 0));
     ck_assert(!ac_marks_changed(&some, &none, 0));
@@ -118,7 +212,7 @@ END_TEST
 START_TEST(survey_over_the_wire)
 {
     ac_watched_t watched = { 7, AC_WATCHED_TMP };
-    ac_survey_t out = { .marks = { 1, 2, 3, 4 }, .blind = 28, .is_offline = 1,
+    ac_survey_t out = { .marks = { 1, 2, 3, 4, 5 }, .blind = 28, .is_offline = 1,
                         .page = "a\0b", .page_len = 3, .page_fault = "why" };
     ac_survey_t in;
     ac_wire_writer_t w;
@@ -215,6 +309,9 @@ TCase *survey_case(void)
     tcase_add_test(tc, what_is_no_page);
     tcase_add_test(tc, marks_of_web_config);
     tcase_add_test(tc, marks_of_restart_txt);
+    tcase_add_test(tc, marks_of_files_that_were_named);
+    tcase_add_test(tc, what_is_a_pattern);
+    tcase_add_test(tc, which_names_may_concern_a_pattern);
     tcase_add_test(tc, unknown_marks_never_differ);
     tcase_add_test(tc, survey_over_the_wire);
     tcase_add_test(tc, watches_see_what_matters);
