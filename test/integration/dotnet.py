@@ -50,7 +50,7 @@ def try_run(*arguments):
                        MSBUILDDISABLENODEREUSE="1", DOTNET_CLI_USE_MSBUILD_SERVER="0",
                        NUGET_PACKAGES=os.environ.get("NUGET_PACKAGES", packages))
     return subprocess.run(["dotnet", *arguments], env=environment, text=True,
-                          capture_output=True, timeout=300, cwd=cache())
+                          capture_output=True, timeout=600, cwd=cache())
 
 
 def run(*arguments):
