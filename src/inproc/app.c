@@ -17,6 +17,7 @@
 #include "inproc/guard.h"
 #include "inproc/leave.h"
 #include "inproc/minder.h"
+#include "inproc/watch.h"
 
 APLOG_USE_MODULE(appcore);
 
@@ -134,11 +135,9 @@ static ac_inproc_t *make(const ac_mount_t *mount, server_rec *s)
     inproc->server = s;
     inproc->set = mount->spec->set;
     inproc->max_body = -1;
-    inproc->begun = ac_clock_now();
     pthread_mutex_init(&inproc->serial, NULL);
     pthread_mutex_init(&inproc->mutex, NULL);
     APR_RING_INIT(&inproc->waiters, ac_inproc_waiter_t, link);
-    atomic_store(&inproc->state, AC_INPROC_STARTING);
     return inproc;
 }
 
@@ -160,25 +159,38 @@ static int collect(server_rec *s)
     return found;
 }
 
+static void begin(ac_inproc_t *inproc)
+{
+    int rv;
+
+    inproc->begun = ac_clock_now();
+    pthread_mutex_lock(&apps.mutex);
+    apps.starting++;
+    pthread_mutex_unlock(&apps.mutex);
+    ac_inproc_become(inproc, AC_INPROC_STARTING);
+    rv = ac_inproc_start(inproc);
+    if (rv != 0) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, rv, inproc->server, "app %s: no thread can "
+                     "be made for its start", inproc->mount->spec->name);
+        ac_inproc_become(inproc, AC_INPROC_OUTSIDE);
+    }
+}
+
+void ac_inproc_restart(ac_inproc_t *inproc)
+{
+    pthread_mutex_lock(&inproc->mutex);
+    inproc->returned = inproc->told = inproc->failed = inproc->concluded = 0;
+    pthread_mutex_unlock(&inproc->mutex);
+    begin(inproc);
+}
+
 static void start_all(void)
 {
     int i;
 
     for (i = 0; i < apps.n; i++) {
-        ac_inproc_t *inproc = apps.by_index[i];
-        int rv;
-
-        if (!inproc) {
-            continue;
-        }
-        pthread_mutex_lock(&apps.mutex);
-        apps.starting++;
-        pthread_mutex_unlock(&apps.mutex);
-        rv = ac_inproc_start(inproc);
-        if (rv != 0) {
-            ap_log_error(APLOG_MARK, APLOG_ERR, rv, inproc->server, "app %s: no thread "
-                         "can be made for its start", inproc->mount->spec->name);
-            ac_inproc_become(inproc, AC_INPROC_OUTSIDE);
+        if (apps.by_index[i]) {
+            begin(apps.by_index[i]);
         }
     }
 }
@@ -260,6 +272,8 @@ void ac_inproc_child_init(apr_pool_t *pchild, server_rec *s)
     ac_guard_init(exiting);
     ac_leave_init(s);
     ac_minder_add(do_signals);
+    ac_minder_add(ac_inproc_check_limits);
+    ac_watch_init();
     ac_end_init(pchild);
     ac_inproc_start_init();
     start_all();

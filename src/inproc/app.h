@@ -48,6 +48,14 @@ struct ac_inproc_waiter_t {
 };
 APR_RING_HEAD(ac_inproc_waiters_t, ac_inproc_waiter_t);
 
+/* Which file was loaded. */
+typedef struct ac_inproc_file_t {
+    dev_t device;
+    ino_t inode;
+    off_t size;
+    struct timespec changed;
+} ac_inproc_file_t;
+
 typedef struct ac_inproc_t {
     appcore_host host;          /* first: what the app is given leads back here */
     const ac_mount_t *mount;    /* the first one of the app */
@@ -67,6 +75,7 @@ typedef struct ac_inproc_t {
     int returned;               /* init() did: instance is known */
     int told;                   /* whether it started: it did unless `failed` */
     int failed;
+    int concluded;              /* the state says how it went */
     ac_result_t result;         /* if it failed */
     const char *evidence;
 
@@ -76,6 +85,7 @@ typedef struct ac_inproc_t {
     ac_plan_t plan;
     ac_launch_t *launch;
     apr_time_t begun;           /* ac_clock_now() scale */
+    ac_inproc_file_t file;      /* watch.c's */
     int is_ending, is_down;     /* end.c's: shutdown() was called, and returned */
 } ac_inproc_t;
 
@@ -98,6 +108,10 @@ void ac_inproc_leave(ac_inproc_t *inproc, ac_inproc_waiter_t *waiter);
 /* start.c. Starts the app on a thread of its own; errno where there is none. */
 void ac_inproc_start_init(void);
 int ac_inproc_start(ac_inproc_t *inproc);
+/* The minder's duty: starts that take too long fail. */
+apr_time_t ac_inproc_check_limits(apr_time_t now);
+/* One that was offline starts after all. */
+void ac_inproc_restart(ac_inproc_t *inproc);
 
 /* Functions of the host that are about the app itself; any thread. */
 void ac_inproc_fill_own(ac_inproc_t *inproc);

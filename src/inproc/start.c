@@ -15,7 +15,10 @@
 #include "http_log.h"
 #include "base/clock.h"
 #include "inproc/host.h"
+#include "inproc/leave.h"
 #include "inproc/load.h"
+#include "inproc/watch.h"
+#include "spec/handler.h"
 #include "spec/look.h"
 
 APLOG_USE_MODULE(appcore);
@@ -24,6 +27,7 @@ APLOG_USE_MODULE(appcore);
 #define STACK_SIZE (8 * 1024 * 1024)
 /* ANCM's sub-statuses of 500. */
 #define START_FAILED 30
+#define TOO_SLOW 37
 #define SUBSTATUS_MAX 38
 
 static struct {
@@ -48,7 +52,7 @@ static void look(ac_inproc_t *inproc)
         .set = spec->set, .companions = spec->companions, .inside = 1
     };
 
-    inproc->launch = ac_look(&req, inproc->p);
+    inproc->launch = ac_look_watched(&req, ac_watch_fd(), inproc->p);
     inproc->set = ac_launch_settings(spec, inproc->launch, inproc->p);
     inproc->max_body = inproc->launch->max_content_length;
 }
@@ -74,25 +78,51 @@ static void say_notices(const ac_inproc_t *inproc)
     }
 }
 
-static void fail(ac_inproc_t *inproc, const ac_result_t *result, const char *evidence)
+/* One outcome per start: its own, or that it takes too long. */
+static int claim(ac_inproc_t *inproc)
 {
-    ac_report_t *report = apr_pcalloc(inproc->p, sizeof(*report));
+    int is_first;
 
+    pthread_mutex_lock(&inproc->mutex);
+    is_first = !inproc->concluded;
+    inproc->concluded = 1;
+    pthread_mutex_unlock(&inproc->mutex);
+    return is_first;
+}
+
+/* Perhaps beside a thread that still looks or loads, hence the pool. */
+static void publish(ac_inproc_t *inproc, const ac_result_t *result, const char *evidence)
+{
+    const ac_launch_t *launch = inproc->launch;
+    ac_report_t *report;
+    apr_pool_t *p;
+
+    apr_pool_create_unmanaged_ex(&p, NULL, NULL);
+    report = apr_pcalloc(p, sizeof(*report));
     report->result = *result;
     report->when = apr_time_now();
-    report->found = inproc->launch->found;
-    report->folder = inproc->launch->folder;
     report->wait_status = -1;
-    report->kind = (uint32_t)inproc->launch->kind;
     report->lasted = ac_clock_now() - inproc->begun;
     report->evidence = evidence;
-    report->notices = inproc->launch->notices;
+    report->folder = inproc->mount->spec->folder;
+    if (launch) {
+        report->found = launch->found;
+        report->kind = (uint32_t)launch->kind;
+        report->notices = launch->notices;
+    }
     inproc->report = report;
     ap_log_error(APLOG_MARK, APLOG_ERR, 0, inproc->server, "app %s did not start in "
-                 "process (500.%d): %s%s%s%s", inproc->mount->spec->name,
-                 result->substatus, result->detail, evidence ? " [" : "",
-                 evidence ? evidence : "", evidence ? "]" : "");
+                 "process (%d.%d): %s%s%s%s", inproc->mount->spec->name,
+                 result->http_status, result->substatus, result->detail,
+                 evidence ? " [" : "", evidence ? evidence : "", evidence ? "]" : "");
     ac_inproc_become(inproc, AC_INPROC_FAILED);
+}
+
+static void fail(ac_inproc_t *inproc, const ac_result_t *result, const char *evidence)
+{
+    if (claim(inproc)) {
+        publish(inproc, result, evidence);
+    }
 }
 
 static const char *text(const appcore_str *str, apr_size_t max, apr_pool_t *p)
@@ -131,6 +161,9 @@ static void conclude(ac_inproc_t *inproc)
         fail(inproc, &inproc->result, *inproc->evidence ? inproc->evidence : NULL);
         return;
     }
+    if (!claim(inproc)) {
+        return;
+    }
     ap_log_error(APLOG_MARK, APLOG_INFO, 0, inproc->server, "app %s runs in process, "
                  "from %s, ready after %" APR_TIME_T_FMT " ms", inproc->mount->spec->name,
                  inproc->plan.file, apr_time_as_msec(ac_clock_now() - inproc->begun));
@@ -167,7 +200,8 @@ static void call_init(ac_inproc_t *inproc)
     }
     pthread_mutex_lock(&inproc->mutex);
     inproc->returned = 1;
-    if (rv != APPCORE_PENDING && (!inproc->told || rv != APPCORE_OK)) {
+    if (rv != APPCORE_PENDING
+        && (!inproc->told || (rv != APPCORE_OK && !inproc->failed))) {
         note(inproc, rv != APPCORE_OK, &failure);
     }
     now = inproc->told;
@@ -214,6 +248,13 @@ static void load(ac_inproc_t *inproc)
     call_init(inproc);
 }
 
+static void settle(ac_inproc_t *inproc, ac_inproc_state_e state)
+{
+    if (claim(inproc)) {
+        ac_inproc_become(inproc, state);
+    }
+}
+
 static void leave_outside(ac_inproc_t *inproc)
 {
     if (inproc->plan.why) {
@@ -221,7 +262,7 @@ static void leave_outside(ac_inproc_t *inproc)
                      "of process, although AppCoreHostingModel says InProcess: %s",
                      inproc->mount->spec->name, inproc->plan.why);
     }
-    ac_inproc_become(inproc, AC_INPROC_OUTSIDE);
+    settle(inproc, AC_INPROC_OUTSIDE);
 }
 
 static void *start(void *data)
@@ -230,6 +271,7 @@ static void *start(void *data)
 
     look(inproc);
     decide(inproc);
+    ac_watch_remember(inproc);
     switch (inproc->plan.decision) {
     case AC_PLAN_FAILED:
         fail(inproc, &inproc->plan.result, NULL);
@@ -237,7 +279,7 @@ static void *start(void *data)
     case AC_PLAN_OFFLINE:
         inproc->page = inproc->launch->survey.page;
         inproc->page_len = inproc->launch->survey.page_len;
-        ac_inproc_become(inproc, AC_INPROC_OFFLINE);
+        settle(inproc, AC_INPROC_OFFLINE);
         break;
     case AC_PLAN_OUTSIDE:
         leave_outside(inproc);
@@ -262,4 +304,43 @@ int ac_inproc_start(ac_inproc_t *inproc)
     rv = pthread_create(&thread, &attr, start, inproc);
     pthread_attr_destroy(&attr);
     return rv;
+}
+
+/* Limits ------------------------------------------------------------------ */
+
+/* As ANCM: the process is replaced, so that the next request tries again. */
+static void give_up(ac_inproc_t *inproc)
+{
+    ac_result_t result = AC_RESULT_OK;
+
+    ac_inproc_refuse(&result, AC_STAGE_READY, AC_FAULT_TIMEOUT, TOO_SLOW,
+                     "it did not start within AppCoreStartupTimeLimit (%d s)",
+                     (int)inproc->set->startup_time_limit.v);
+    publish(inproc, &result, NULL);
+    if (!ac_handler_is_on(inproc->set, AC_HANDLER_NO_RECYCLE, 0)) {
+        ac_leave_begin();
+    }
+}
+
+apr_time_t ac_inproc_check_limits(apr_time_t now)
+{
+    apr_time_t next = 0;
+    int i;
+
+    for (i = 0; i < ac_inproc_count(); i++) {
+        ac_inproc_t *inproc = ac_inproc_at(i);
+        apr_time_t due;
+
+        if (!inproc || atomic_load(&inproc->state) != AC_INPROC_STARTING) {
+            continue;
+        }
+        due = inproc->begun + apr_time_from_sec(inproc->set->startup_time_limit.v);
+        if (now < due) {
+            next = ac_clock_earlier(next, due);
+        }
+        else if (claim(inproc)) {
+            give_up(inproc);
+        }
+    }
+    return next;
 }

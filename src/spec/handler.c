@@ -26,7 +26,7 @@ static const ac_handler_t known[] = {
     { "shutdownDelay", AC_HANDLER_NUMBER,
       "httpd hands its sockets over, so nothing has to be waited for" },
     { "stackSize", AC_HANDLER_TEXT, IN_PROCESS },
-    { "suppressRecycleOnStartupTimeout", AC_HANDLER_SWITCH, IN_PROCESS },
+    { AC_HANDLER_NO_RECYCLE, AC_HANDLER_SWITCH, IN_PROCESS },
 };
 
 #define N_KNOWN (sizeof(known) / sizeof(known[0]))

@@ -21,6 +21,7 @@
 #define AC_HANDLER_SHADOW_CLEAN "cleanShadowCopyDirectory"
 #define AC_HANDLER_NO_ROTATION "disallowRotationOnConfigChange"
 #define AC_HANDLER_CONNECTION "forwardResponseConnectionHeader"
+#define AC_HANDLER_NO_RECYCLE "suppressRecycleOnStartupTimeout"
 #define AC_HANDLER_CONSOLE "enableOutOfProcessConsoleRedirection"
 
 typedef struct ac_handler_t {
