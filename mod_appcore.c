@@ -12,6 +12,7 @@
 #include "mpm_common.h"
 #include "conf/conf.h"
 #include "conn/park.h"
+#include "inproc/app.h"
 #include "inproc/leave.h"
 #include "parent/parent.h"
 #include "request/request.h"
@@ -31,6 +32,9 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
         || ap_state_query(AP_SQ_RUN_MODE) != AP_SQ_RM_NORMAL) {
         return OK;
     }
+    if (ac_inproc_post_config(pconf, table) != APR_SUCCESS) {
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
     return ac_parent_apply(s, table, log_servers, pconf) == APR_SUCCESS
         ? OK : HTTP_INTERNAL_SERVER_ERROR;
 }
@@ -40,6 +44,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_check_config(ac_conf_check, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_LAST);
     ap_hook_child_init(ac_request_child_init, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_status(ac_inproc_child_status, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_stopping(ac_leave_hook, NULL, NULL, APR_HOOK_MIDDLE);
     ac_park_register_hooks(p);
     ac_request_register_hooks(p);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "apr_strings.h"
 #include "http_log.h"
@@ -16,6 +17,7 @@
 #include "inproc/end.h"
 #include "inproc/guard.h"
 #include "inproc/leave.h"
+#include "inproc/losses.h"
 #include "inproc/minder.h"
 #include "inproc/watch.h"
 
@@ -34,6 +36,8 @@ static struct {
     pthread_mutex_t mutex;      /* of the next two */
     pthread_cond_t settled;
     int starting;               /* apps that child_init still waits for */
+    ac_losses_t *losses;        /* NULL without apps in process, or without memory */
+    int row;                    /* there */
 } apps = { .mutex = PTHREAD_MUTEX_INITIALIZER };
 
 static const char *const state_names[] = {
@@ -116,6 +120,7 @@ void ac_inproc_ended(ac_inproc_t *inproc, int exit_code, appcore_str why)
     ap_log_error(APLOG_MARK, APLOG_WARNING, 0, inproc->server, "app %s has ended with "
                  "exit code %d%s%.*s", inproc->mount->spec->name, exit_code,
                  len ? ": " : "", len, why.p);
+    ac_inproc_lost(inproc);
     ac_leave_begin();
     ac_inproc_become(inproc, AC_INPROC_LEAVING);
 }
@@ -223,6 +228,69 @@ static void init_child(int n)
     pthread_condattr_destroy(&attr);
 }
 
+/* Which of them is at fault nobody knows, if there are several. */
+void ac_inproc_lost(ac_inproc_t *inproc)
+{
+    if (apps.losses) {
+        ac_losses_add(apps.losses, inproc->mount->index, ac_clock_now());
+    }
+}
+
+int ac_inproc_lost_too_often(ac_inproc_t *inproc)
+{
+    return apps.losses
+           && ac_losses_too_many(apps.losses, inproc->mount->index,
+                                 (unsigned)inproc->set->rapid_fails_per_minute.v,
+                                 ac_clock_now());
+}
+
+int ac_inproc_says(const ac_inproc_t *inproc, unsigned what)
+{
+    return !apps.losses || ac_losses_first(apps.losses, inproc->mount->index, what);
+}
+
+void ac_inproc_host(const ac_inproc_t *inproc)
+{
+    if (apps.losses) {
+        ac_losses_host(apps.losses, inproc->mount->index);
+    }
+}
+
+void ac_inproc_close(void)
+{
+    if (apps.losses) {
+        ac_losses_leave(apps.losses, apps.row);
+    }
+}
+
+int ac_inproc_post_config(apr_pool_t *pconf, const ac_spec_table_t *table)
+{
+    int i, children = 1;
+
+    for (i = 0; i < table->specs->nelts; i++) {
+        const ac_spec_t *spec = APR_ARRAY_IDX(table->specs, i, ac_spec_t *);
+
+        if (spec->set->hosting_model.v == AC_HOSTING_IN_PROCESS) {
+            ap_mpm_query(AP_MPMQ_HARD_LIMIT_DAEMONS, &children);
+            apps.losses = ac_losses_create(table->specs->nelts, children, pconf);
+            return apps.losses ? APR_SUCCESS : APR_ENOMEM;
+        }
+    }
+    return APR_SUCCESS;
+}
+
+void ac_inproc_child_status(server_rec *s, pid_t pid, ap_generation_t generation,
+                            int slot, mpm_child_status state)
+{
+    (void)generation;
+    (void)slot;
+    if (apps.losses && (state == MPM_CHILD_EXITED || state == MPM_CHILD_LOST_SLOT)
+        && ac_losses_exited(apps.losses, (uint32_t)pid, ac_clock_now())) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, "the process %d of httpd ended "
+                     "while it hosted apps in process", (int)pid);
+    }
+}
+
 /* Some thread of the process called exit(): the others, and httpd, know nothing of
  * it. */
 static int exiting(int status)
@@ -269,6 +337,7 @@ void ac_inproc_child_init(apr_pool_t *pchild, server_rec *s)
     if (n == 0) {
         return;
     }
+    apps.row = apps.losses ? ac_losses_enter(apps.losses, (uint32_t)getpid()) : -1;
     ac_guard_init(exiting);
     ac_leave_init(s);
     ac_minder_add(do_signals);

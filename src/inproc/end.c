@@ -143,6 +143,7 @@ static void name_stuck(void)
 static apr_status_t finish(void *unused)
 {
     (void)unused;
+    ac_inproc_close();
     ac_guard_let_exit();
     ac_minder_stop();
     quiesce_all();

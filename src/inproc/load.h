@@ -23,9 +23,10 @@ int ac_inproc_load(appcore_app *app, const char *path, ac_result_t *res);
 int ac_inproc_take(appcore_app *app, const appcore_app *theirs, const char *path,
                    ac_result_t *res);
 
-/* A start that failed, with ANCM's sub-status of 500. */
-void ac_inproc_refuse(ac_result_t *res, ac_stage_e stage, ac_fault_e fault,
-                      int substatus, const char *fmt, ...)
-    __attribute__((format(printf, 5, 6)));
+/* A start that failed, with ANCM's sub-status of 500. No stage: those are the steps
+ * of a process's start. */
+void ac_inproc_refuse(ac_result_t *res, ac_fault_e fault, int substatus,
+                      const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 
 #endif

@@ -120,7 +120,7 @@ int ac_losses_too_many(ac_losses_t *losses, int app, unsigned limit, apr_time_t 
     return atomic_load(&a->too_many) != 0;
 }
 
-int ac_losses_first(ac_losses_t *losses, int app)
+int ac_losses_first(ac_losses_t *losses, int app, uint32_t what)
 {
-    return atomic_exchange(&losses->apps[app].said, 1) == 0;
+    return !(atomic_fetch_or(&losses->apps[app].said, what) & what);
 }

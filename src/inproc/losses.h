@@ -36,7 +36,8 @@ int ac_losses_exited(ac_losses_t *losses, uint32_t pid, apr_time_t now);
 
 /* Whether the app had `limit` losses within a minute, now or earlier. */
 int ac_losses_too_many(ac_losses_t *losses, int app, unsigned limit, apr_time_t now);
-/* 1 for the first child that asks, 0 for all others: what is to be said once. */
-int ac_losses_first(ac_losses_t *losses, int app);
+/* 1 for the first child that asks, 0 for all others: what is to be said once. `what`
+ * is one bit of the caller's choice. */
+int ac_losses_first(ac_losses_t *losses, int app, uint32_t what);
 
 #endif

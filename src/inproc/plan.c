@@ -103,6 +103,7 @@ static void plan_fault(ac_plan_t *plan, const ac_launch_t *launch)
 {
     plan->decision = AC_PLAN_FAILED;
     plan->result = launch->result;
+    plan->result.stage = AC_STAGE_NONE;
     if (plan->result.http_status != 500) {
         plan->result.http_status = 500;
         plan->result.substatus = launch->kind == AC_KIND_DOTNET ? APP_MISSING : 0;
@@ -120,6 +121,9 @@ void ac_plan_make(ac_plan_t *plan, const ac_spec_t *spec, const ac_settings_t *s
     }
     else if (launch->survey.is_offline) {
         plan->decision = AC_PLAN_OFFLINE;
+    }
+    else if (launch->result.fault == AC_FAULT_IDENTITY) {
+        outside(plan, launch->result.detail);
     }
     else if (launch->result.fault != AC_FAULT_NONE) {
         plan_fault(plan, launch);

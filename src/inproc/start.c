@@ -70,9 +70,9 @@ static void decide(ac_inproc_t *inproc)
 static void say_notices(const ac_inproc_t *inproc)
 {
     const apr_array_header_t *notices = inproc->launch->notices;
-    int i;
+    int i, says = notices->nelts > 0 && ac_inproc_says(inproc, AC_SAYS_NOTICES);
 
-    for (i = 0; i < notices->nelts; i++) {
+    for (i = 0; says && i < notices->nelts; i++) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, inproc->server, "app %s: %s",
                      inproc->mount->spec->name, APR_ARRAY_IDX(notices, i, const char *));
     }
@@ -111,10 +111,13 @@ static void publish(ac_inproc_t *inproc, const ac_result_t *result, const char *
         report->notices = launch->notices;
     }
     inproc->report = report;
-    ap_log_error(APLOG_MARK, APLOG_ERR, 0, inproc->server, "app %s did not start in "
-                 "process (%d.%d): %s%s%s%s", inproc->mount->spec->name,
-                 result->http_status, result->substatus, result->detail,
-                 evidence ? " [" : "", evidence ? evidence : "", evidence ? "]" : "");
+    if (result->fault != AC_FAULT_BREAKER) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, inproc->server, "app %s did not start in "
+                     "process (%d.%d): %s%s%s%s", inproc->mount->spec->name,
+                     result->http_status, result->substatus, result->detail,
+                     evidence ? " [" : "", evidence ? evidence : "",
+                     evidence ? "]" : "");
+    }
     ac_inproc_become(inproc, AC_INPROC_FAILED);
 }
 
@@ -150,7 +153,7 @@ static void note(ac_inproc_t *inproc, int failed, const appcore_failure *theirs)
     if (failure.substatus < START_FAILED || failure.substatus > SUBSTATUS_MAX) {
         failure.substatus = START_FAILED;
     }
-    ac_inproc_refuse(&inproc->result, AC_STAGE_READY, AC_FAULT_EXITED, failure.substatus,
+    ac_inproc_refuse(&inproc->result, AC_FAULT_EXITED, failure.substatus,
                      "%s", *what ? what : "its start failed, and it did not say why");
 }
 
@@ -235,6 +238,7 @@ static void load(ac_inproc_t *inproc)
 {
     ac_result_t result = AC_RESULT_OK;
 
+    ac_inproc_host(inproc);
     if (!ac_inproc_load(&inproc->app, inproc->plan.file, &result)) {
         fail(inproc, &result, NULL);
         return;
@@ -257,12 +261,32 @@ static void settle(ac_inproc_t *inproc, ac_inproc_state_e state)
 
 static void leave_outside(ac_inproc_t *inproc)
 {
-    if (inproc->plan.why) {
+    if (inproc->plan.why && ac_inproc_says(inproc, AC_SAYS_OUTSIDE)) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, inproc->server, "app %s is hosted out "
                      "of process, although AppCoreHostingModel says InProcess: %s",
                      inproc->mount->spec->name, inproc->plan.why);
     }
     settle(inproc, AC_INPROC_OUTSIDE);
+}
+
+/* What nobody else can host is not available until a reload. */
+static void refuse_often(ac_inproc_t *inproc)
+{
+    static const char why[] = "it took processes of httpd down with it "
+        "AppCoreRapidFailsPerMinute times within a minute; a reload of httpd tries again";
+    ac_result_t result = AC_RESULT_OK;
+
+    if (ac_inproc_says(inproc, AC_SAYS_TOO_OFTEN)) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, inproc->server, "app %s is no longer "
+                     "hosted in process: %s", inproc->mount->spec->name, why);
+    }
+    if (inproc->plan.decision == AC_PLAN_DOTNET) {
+        settle(inproc, AC_INPROC_OUTSIDE);
+        return;
+    }
+    ac_inproc_refuse(&result, AC_FAULT_BREAKER, 0, "%s", why);
+    result.http_status = 503;
+    fail(inproc, &result, NULL);
 }
 
 static void *start(void *data)
@@ -285,8 +309,13 @@ static void *start(void *data)
         leave_outside(inproc);
         break;
     default:
-        say_notices(inproc);
-        load(inproc);
+        if (ac_inproc_lost_too_often(inproc)) {
+            refuse_often(inproc);
+        }
+        else {
+            say_notices(inproc);
+            load(inproc);
+        }
         break;
     }
     return NULL;
@@ -313,11 +342,12 @@ static void give_up(ac_inproc_t *inproc)
 {
     ac_result_t result = AC_RESULT_OK;
 
-    ac_inproc_refuse(&result, AC_STAGE_READY, AC_FAULT_TIMEOUT, TOO_SLOW,
+    ac_inproc_refuse(&result, AC_FAULT_TIMEOUT, TOO_SLOW,
                      "it did not start within AppCoreStartupTimeLimit (%d s)",
                      (int)inproc->set->startup_time_limit.v);
     publish(inproc, &result, NULL);
     if (!ac_handler_is_on(inproc->set, AC_HANDLER_NO_RECYCLE, 0)) {
+        ac_inproc_lost(inproc);
         ac_leave_begin();
     }
 }

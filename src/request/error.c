@@ -147,6 +147,48 @@ int ac_error_upgrade(request_rec *r, const ac_mount_t *mount)
     return send_page(r, &page, 1);
 }
 
+static int inside_failed(request_rec *r, const ac_mount_t *mount,
+                         const ac_inproc_t *inproc)
+{
+    ac_page_t page = {
+        .app = mount->spec->name,
+        .detailed = ac_settings_shows_details(inproc->set),
+        .bare = inproc->set->disable_startup_error_page.v == AC_ON,
+        .report = inproc->report,
+        .status = inproc->report->result.http_status,
+        .substatus = inproc->report->result.substatus
+    };
+
+    if (page.status == HTTP_SERVICE_UNAVAILABLE) {
+        page.retry_after = seconds(OFFLINE_RETRY);
+    }
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "app %s does not run, answered with %s: "
+                  "%s", mount->spec->name, ac_page_number(&page, r->pool),
+                  page.report->result.detail);
+    return send_page(r, &page, 0);
+}
+
+int ac_error_inside(request_rec *r, const ac_mount_t *mount, const ac_inproc_t *inproc)
+{
+    switch (atomic_load(&inproc->state)) {
+    case AC_INPROC_FAILED:
+        return inside_failed(r, mount, inproc);
+    case AC_INPROC_OFFLINE:
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "app %s is offline",
+                      mount->spec->name);
+        leave_body(r);
+        ac_page_send_offline_text(r, inproc->page, inproc->page_len,
+                                  seconds(OFFLINE_RETRY));
+        return AC_ANSWERED;
+    case AC_INPROC_LEAVING:
+        r->connection->keepalive = AP_CONN_CLOSE;
+        return ac_error_unavailable(r, mount, 0, "it has ended, and its process is being "
+                                    "replaced");
+    default:
+        return ac_error_unavailable(r, mount, 0, "it has not started yet");
+    }
+}
+
 static const char *describe(const ac_exchange_t *x)
 {
     switch (x->outcome) {

@@ -13,6 +13,7 @@
 
 #include "httpd.h"
 #include "conf/conf.h"
+#include "inproc/app.h"
 #include "outproc/exchange.h"
 #include "shared/board.h"
 
@@ -33,6 +34,10 @@ int ac_error_offline(request_rec *r, const ac_mount_t *mount);
 
 /* A WebSocket was asked for, and there is none to be had over HTTP/2: 501. */
 int ac_error_upgrade(request_rec *r, const ac_mount_t *mount);
+
+/* An app in process that is not READY: FAILED with its reason, OFFLINE with its page,
+ * else 503. */
+int ac_error_inside(request_rec *r, const ac_mount_t *mount, const ac_inproc_t *inproc);
 
 /* The exchange failed for good. */
 int ac_error_exchange(ac_exchange_t *x, const ac_mount_t *mount,

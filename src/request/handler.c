@@ -10,6 +10,7 @@
 #include "http_log.h"
 #include "http_protocol.h"
 #include "conn/park.h"
+#include "inproc/app.h"
 #include "request/context.h"
 #include "request/error.h"
 #include "request/request.h"
@@ -53,10 +54,14 @@ static int serve_app(request_rec *r, const ac_mount_t *mount)
 
 static int answer(request_rec *r, const ac_mount_t *mount)
 {
+    ac_inproc_t *inproc = ac_inproc_of(mount);
     int rv;
 
     if (!ac_child()) {
         return ac_error_unavailable(r, mount, 0, "the supervisor does not run");
+    }
+    if (inproc && atomic_load(&inproc->state) != AC_INPROC_OUTSIDE) {
+        return ac_error_inside(r, mount, inproc);
     }
     rv = serve_static(r, mount);
     return rv == DECLINED ? serve_app(r, mount) : rv;

@@ -50,16 +50,34 @@ static void pass(request_rec *r, apr_bucket_brigade *bb)
     (void)ap_pass_brigade(r->output_filters, bb);
 }
 
-void ac_page_send_offline(request_rec *r, apr_file_t *page, apr_off_t size,
-                          int retry_after)
+static apr_bucket_brigade *begin_offline(request_rec *r, apr_off_t size, int retry_after)
 {
-    apr_bucket_brigade *bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
-
     apr_table_setn(r->notes, "appcore-substatus", "503");
     say_retry(r, retry_after);
     reset_headers(r, HTTP_SERVICE_UNAVAILABLE);
     ap_set_content_type(r, "text/html");
-    ap_set_content_length(r, page ? size : 0);
+    ap_set_content_length(r, size);
+    return apr_brigade_create(r->pool, r->connection->bucket_alloc);
+}
+
+void ac_page_send_offline_text(request_rec *r, const char *page, apr_size_t len,
+                               int retry_after)
+{
+    apr_bucket_brigade *bb = begin_offline(r, (apr_off_t)len, retry_after);
+
+    if (len > 0) {
+        apr_bucket *text = apr_bucket_immortal_create(page, len, bb->bucket_alloc);
+
+        APR_BRIGADE_INSERT_TAIL(bb, text);
+    }
+    pass(r, bb);
+}
+
+void ac_page_send_offline(request_rec *r, apr_file_t *page, apr_off_t size,
+                          int retry_after)
+{
+    apr_bucket_brigade *bb = begin_offline(r, page ? size : 0, retry_after);
+
     if (page && size > 0) {
         apr_brigade_insert_file(bb, page, 0, size, r->pool);
     }

@@ -23,4 +23,8 @@ int ac_page_send(request_rec *r, const ac_page_t *page);
 void ac_page_send_offline(request_rec *r, apr_file_t *page, apr_off_t size,
                           int retry_after);
 
+/* The same with a page in memory that lives as long as the process. */
+void ac_page_send_offline_text(request_rec *r, const char *page, apr_size_t len,
+                               int retry_after);
+
 #endif

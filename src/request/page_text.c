@@ -10,6 +10,8 @@
 #include "request/html.h"
 #include "spec/launch.h"
 
+/* From here on they are about apps in process. */
+#define SUBSTATUS_INSIDE 30
 #define DOTNET_HELP "https://go.microsoft.com/fwlink/?linkid=808681"
 
 static const char style[] =
@@ -179,6 +181,24 @@ static const struct {
       "says why." },
 };
 
+/* In process the sub-status says more than the fault. */
+static const struct {
+    int substatus;
+    const char *solution;
+} inside_solutions[] = {
+    { 30, "The app failed to start, or started but then stopped: what is said below, and "
+      "what it printed, shows why." },
+    { 31, "The .NET that the app asks for is not installed where it was looked for: "
+      "install it, or name its folder with AppCoreDotnetRoot." },
+    { 32, "The .NET host is damaged, or made for another processor." },
+    { 33, "The app's shared object lacks a library or a symbol, is made for another "
+      "processor, or is no app for this module." },
+    { 35, "Host one of the apps out of process (AppCoreHostingModel OutOfProcess)." },
+    { 37, "The app needs more time (AppCoreStartupTimeLimit), or hangs. The next request "
+      "tries again, in another process of httpd." },
+    { 38, "The deployment is incomplete, or the folder is not what was published." },
+};
+
 static const char *const steps[] = {
     "Check the error log of this virtual host for messages about the app.",
     ("Enable logging the application process' output with AppCoreStdoutLogEnabled and "
@@ -216,8 +236,14 @@ static void add_solutions(ac_html_t *html, const ac_report_t *report)
     if (report->hint && *report->hint) {
         add_element(html, "li", report->hint);
     }
+    for (i = 0; i < sizeof(inside_solutions) / sizeof(inside_solutions[0]); ++i) {
+        if (inside_solutions[i].substatus == report->result.substatus) {
+            add_element(html, "li", inside_solutions[i].solution);
+        }
+    }
     for (i = 0; i < sizeof(solutions) / sizeof(solutions[0]); ++i) {
-        if (solutions[i].fault == report->result.fault) {
+        if (solutions[i].fault == report->result.fault
+            && report->result.substatus < SUBSTATUS_INSIDE) {
             add_element(html, "li", solutions[i].solution);
         }
     }

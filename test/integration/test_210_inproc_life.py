@@ -2,12 +2,32 @@
 # Part of mod_appcore; see LICENSE.
 """An app in process: found, loaded and started in every child of httpd."""
 
+import html
+import os
+import re
+
 import pytest
 
+import client
 import inproc
 from processes import wait_for
 
 pytestmark = pytest.mark.mpm
+
+# How the app is made or what its MODE is: the sub-status, and what page and log say.
+FAILURES = {
+    "no-app": (0, "nothing to run was found"),
+    "no-object": (0, "no-object/life.so, which is not there"),
+    "no-symbol": (33, "does not export appcore_app_v1"),
+    "damaged": (33, "the shared object could not be loaded"),
+    "version": (33, "was built for version 7 of the interface"),
+    "null": (30, "answered NULL: it cannot run here"),
+    "fail": (30, "there is no <tea>"),
+    "pending-fail": (31, "the framework 'Tea' 2.9.9 was not found"),
+    "never": (37, "did not start within AppCoreStartupTimeLimit (1 s)"),
+    "hang": (37, "did not start within AppCoreStartupTimeLimit (1 s)"),
+}
+EVIDENCE = {"fail": "cup: empty", "pending-fail": "looked in /cup\nand in /pot"}
 
 
 @pytest.fixture
@@ -43,10 +63,6 @@ def replaced(env, old):
     """Until none of these children is left, and another one is there."""
     wait_for(lambda: worker_pids(env) and not worker_pids(env) & set(old), 30,
              "the replacement of httpd's child")
-
-
-def answer(env, path):
-    return env.client().get(path)
 
 
 def test_shutdown_at_a_stop(env):
@@ -85,3 +101,138 @@ def test_child_is_replaced_when_the_app_ends(httpd):
     old = worker_pids(httpd)
     replaced(httpd, old)
     assert "httpd is exiting" not in httpd.log_text()
+
+
+def make_failing(env, name):
+    """Configuration of an app that does not start."""
+    lines = [f"AppCoreEnvironmentVariable MODE {name}", "AppCoreStartupTimeLimit 1",
+             "AppCoreHandlerSetting suppressRecycleOnStartupTimeout true"]
+    folder = env.path("apps", name)
+    if name == "no-app":
+        env.app(name, user="root")
+    elif name == "no-object":
+        env.app(name, user="root")
+        lines.append("AppCoreProcessPath life.so")
+    elif name == "damaged":
+        env.app(name, user="root", files={"life.so": "no ELF"})
+        lines.append("AppCoreProcessPath life.so")
+    elif name == "no-symbol":
+        inproc.build(env, name, "life", "-Dappcore_app_v1=something_else")
+        lines.append("AppCoreProcessPath life.so")
+    else:
+        flags = {"version": ["-DWRONG_VERSION"], "null": ["-DNO_TABLE"]}.get(name, [])
+        inproc.build(env, name, "life", *flags)
+    return inproc.app(name, folder, *lines)
+
+
+@pytest.fixture(scope="module")
+def failing(env):
+    env.allow(r"app [a-z-]+ did not start in process \(500\.\d+\)",
+              r"app [a-z-]+ does not run, answered with 500\.\d+")
+    env.always_allowed += env.allowed
+    conf = "".join(make_failing(env, name) for name in FAILURES)
+    env.start(conf + inproc.app("fine", inproc.build(env, "fine")))
+    wait_for(lambda: env.log_text().count("did not start in process")
+             >= len(FAILURES), 20, "all failures in the log")
+    yield conf
+    env.stop()
+
+
+def test_failed_start_has_a_page(env, failing):
+    for name, (substatus, said) in FAILURES.items():
+        response = client.request(env.port, f"/{name}/")
+        page = html.unescape(response.body.decode())
+        assert response.status == 500
+        assert f"<title>HTTP Error 500.{substatus} - " in page
+        assert "Please try again" in page and said not in page
+        assert re.search(rf"app {name} did not start in process \(500\.{substatus}\): .*"
+                         + re.escape(said), env.log_text()), name
+
+
+def test_detailed_page_says_why(env, failing):
+    env.reload("AppCoreDetailedErrors On\n" + failing)
+    wait_for(lambda: env.log_text().count("did not start in process")
+             >= 2 * len(FAILURES), 20, "all failures in the log")
+    for name, (substatus, said) in FAILURES.items():
+        page = html.unescape(client.request(env.port, f"/{name}/").body.decode())
+        assert f"HTTP Error 500.{substatus} - " in page and said in page, name
+        assert "Common solutions to this issue:" in page
+        assert EVIDENCE.get(name, "") in page
+
+
+@pytest.mark.parametrize("mode", ["crash", "exit"])
+def test_start_that_takes_children_down(httpd, mode):
+    """Again and again, until nobody tries any more; then httpd serves all the rest."""
+    httpd.allow(r"called exit\(15\), which ends this process", r"exit signal Abort",
+                r"process \d+ of httpd ended while it hosted apps in process",
+                rf"app {mode} is no longer hosted in process: it took processes of httpd",
+                rf"app {mode} does not run, answered with 503")
+    httpd.write("htdocs", "still.txt", text="there")
+    folder = inproc.build(httpd, mode)
+    httpd.start(inproc.app(mode, folder, f"AppCoreEnvironmentVariable MODE {mode}",
+                           "AppCoreRapidFailsPerMinute 2"))
+    logged(httpd, f"app {mode} is no longer hosted in process")
+    assert client.request(httpd.port, "/still.txt").text == "there"
+    response = client.request(httpd.port, f"/{mode}/")
+    assert response.status == 503 and response.header("Retry-After")
+    assert httpd.log_text().count(f"app {mode} is no longer hosted in process") == 1
+    for name in os.listdir(httpd.path("core")):
+        os.remove(httpd.path("core", name))
+
+
+def test_other_kinds_are_hosted_outside(httpd):
+    folder = httpd.app("wsgi", "wsgi", user="root" if httpd.is_root else None)
+    httpd.start(inproc.app("wsgi", folder))
+    logged(httpd, "app wsgi is hosted out of process, although AppCoreHostingModel says "
+           "InProcess: it is an app of the kind Python WSGI")
+    assert client.request(httpd.port, "/wsgi/").status == 200
+    assert httpd.app_processes(folder)
+
+
+@pytest.mark.root
+def test_folder_of_another_user_is_hosted_outside(httpd):
+    """Whoever owns it could have httpd's user run anything."""
+    folder = httpd.app("foreign", "wsgi")
+    httpd.start(inproc.app("foreign", folder))
+    logged(httpd, "app foreign is hosted out of process, although AppCoreHostingModel "
+           "says InProcess")
+    assert client.request(httpd.port, "/foreign/").status == 200
+
+
+def test_offline(httpd):
+    """The page while the file is there, in the child that hosted the app and in the
+    next one; then the app starts."""
+    folder = inproc.build(httpd, "off")
+    httpd.start(inproc.app("off", folder))
+    logged(httpd, "app off runs in process")
+    old = worker_pids(httpd)
+    page = os.path.join(folder, "app_offline.htm")
+    with open(page + ".new", "w", encoding="utf-8") as f:
+        f.write("back soon")
+    os.rename(page + ".new", page)
+    logged(httpd, "app off: there is an app_offline.htm")
+    replaced(httpd, old)
+    response = client.request(httpd.port, "/off/")
+    assert response.status == 503 and response.text == "back soon"
+    os.unlink(page)
+    logged(httpd, "app off is no longer offline")
+    wait_for(lambda: httpd.log_text().count("app off runs in process") == 2, 20,
+             "the app's second start")
+
+
+@pytest.mark.parametrize("what", ["web.config", "tmp/restart.txt", "life.so"])
+def test_change_replaces_the_child(httpd, what):
+    name = what.split(".")[0].replace("/", "-")
+    folder = inproc.build(httpd, name)
+    os.mkdir(os.path.join(folder, "tmp"))
+    httpd.start(inproc.app(name, folder))
+    logged(httpd, f"app {name} runs in process")
+    old = worker_pids(httpd)
+    if what == "life.so":
+        inproc.build(httpd, name)
+    else:
+        with open(os.path.join(folder, what), "w", encoding="utf-8") as f:
+            f.write("<configuration/>")
+    replaced(httpd, old)
+    logged(httpd, "this process of httpd is replaced")
+    assert httpd.log_text().count(f"app {name}: shutdown within") == len(old)
