@@ -12,6 +12,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import time
 
@@ -47,6 +48,14 @@ DocumentRoot {dir}/www
 <Directory {dir}/www>
     Require all granted
 </Directory>
+"""
+
+TLS = """\
+LoadModule socache_shmcb_module {modules}/mod_socache_shmcb.so
+LoadModule ssl_module {modules}/mod_ssl.so
+SSLEngine On
+SSLCertificateFile {base}/cert.pem
+SSLCertificateKeyFile {base}/key.pem
 """
 
 BARE = """\
@@ -239,6 +248,16 @@ class Toolbox:
         shutil.copy(f"{self.base}/.libs/mod_bench.so", self.base)
         shutil.copytree(f"{HERE}/node", f"{self.base}/node")
 
+    def certificate(self):
+        if not os.path.exists(f"{self.modules}/mod_ssl.so"):
+            raise Missing("mod_ssl is not installed")
+        if not os.path.exists(f"{self.base}/cert.pem"):
+            subprocess.run([find_program("openssl"), "req", "-x509", "-newkey",
+                            "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+                            "-keyout", f"{self.base}/key.pem",
+                            "-out", f"{self.base}/cert.pem"],
+                           check=True, capture_output=True)
+
     def identity(self):
         if not self.root:
             return ""
@@ -258,7 +277,8 @@ class Server:
         self.tools = tools
         self.name = name
         self.kind, _, self.transport = name.partition(", ")
-        self.app = app
+        self.app = app.removesuffix(" tls")
+        self.tls = app.endswith(" tls")
         self.dir = os.path.join(tools.base, re.sub(r"\W+", "-", f"{name} {app}"))
         self.port, self.app_port = free_port(), free_port()
         self.httpd = None
@@ -303,6 +323,9 @@ class Server:
     def start(self):
         template = {"handler": BARE, "static file": "", "mod_proxy_http": PROXY,
                     "mod_appcore": APPCORE, "passenger": PASSENGER}[self.kind]
+        if self.tls:
+            self.tools.certificate()
+            template = TLS + template
         text = (COMMON + template).format(**self.values())
         with open(f"{self.dir}/httpd.conf", "w", encoding="utf-8") as f:
             f.write(text)
@@ -336,10 +359,15 @@ class Server:
             time.sleep(0.02)
 
     def url(self, size):
-        return f"http://127.0.0.1:{self.port}/{size}"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}/{size}"
 
     def fetch(self, size):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        if self.tls:
+            connection = http.client.HTTPSConnection(
+                "127.0.0.1", self.port, timeout=20,
+                context=ssl._create_unverified_context())
+        else:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
             connection.request("GET", f"/{size}")
             response = connection.getresponse()
