@@ -76,6 +76,16 @@ unsigned ac_policy_app_workers(apr_int64_t setting, unsigned threads)
     return n < 1 ? 1 : n > (apr_int64_t)all ? all : (unsigned)n;
 }
 
+#define NAP_FIRST apr_time_from_msec(3)
+#define NAP_DOUBLINGS 5
+
+apr_interval_time_t ac_policy_nap(unsigned n)
+{
+    unsigned doublings = n > NAP_DOUBLINGS ? NAP_DOUBLINGS : n;
+
+    return NAP_FIRST << doublings;
+}
+
 int ac_policy_hope(const ac_board_app_t *app, apr_time_t now)
 {
     switch (app->state) {

@@ -27,6 +27,11 @@ int ac_policy_match(const void *list, apr_size_t stride, int n, const char *path
 unsigned ac_policy_app_workers(apr_int64_t setting, unsigned threads);
 unsigned ac_policy_all_workers(unsigned threads);
 
+/* How long a request that met a full backlog n times waits before it knocks again.
+ * It empties within milliseconds, unless the app has more to do than it can: then
+ * thousands that knock all the time would take what it needs. */
+apr_interval_time_t ac_policy_nap(unsigned n);
+
 /* 0 when waiting for the app is in vain: it is broken or refused and the time for
  * the next try has not come, or it is being stopped. */
 int ac_policy_hope(const ac_board_app_t *app, apr_time_t now);

@@ -18,9 +18,8 @@
 
 APLOG_USE_MODULE(appcore);
 
-/* A full backlog empties within milliseconds; a process that does not answer
- * connect() is about to be replaced, and the board will say so. */
-#define NAP_BUSY apr_time_from_msec(3)
+/* A process that does not answer connect() is about to be replaced, and the board will
+ * say so. */
 #define NAP_GONE apr_time_from_msec(100)
 #define NAP_UNKNOWN apr_time_from_msec(50)
 
@@ -402,7 +401,8 @@ static int obtain_step(ac_serve_t *s)
     if (s->limit && s->load >= s->limit && s->load < UINT32_MAX - 1) {
         return wait_for_turn(s);
     }
-    return wait_for_app(s, APR_STATUS_IS_EAGAIN(status) ? NAP_BUSY : NAP_GONE);
+    return wait_for_app(s, APR_STATUS_IS_EAGAIN(status) ? ac_policy_nap(s->naps++)
+                                                        : NAP_GONE);
 }
 
 static void want_exchange(ac_serve_t *s)

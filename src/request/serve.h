@@ -49,6 +49,7 @@ typedef struct ac_serve_t {
     apr_time_t body_since;      /* nothing came since; 0: not waited for yet */
     ac_appconn_t *conn;         /* obtained, not yet the exchange's */
     ac_exchange_t *x;
+    unsigned naps;              /* times that the backlog was full */
     int again;                  /* this is not the first attempt */
     int repeats;
 } ac_serve_t;

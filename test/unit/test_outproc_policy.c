@@ -137,6 +137,19 @@ START_TEST(hope_depends_on_state_and_time)
 }
 END_TEST
 
+START_TEST(a_full_backlog_is_tried_less_and_less_often)
+{
+    unsigned n;
+
+    ck_assert_int_eq(ac_policy_nap(0), apr_time_from_msec(3));
+    ck_assert_int_eq(ac_policy_nap(1), apr_time_from_msec(6));
+    for (n = 1; n < 100; n++) {
+        ck_assert_int_ge(ac_policy_nap(n), ac_policy_nap(n - 1));
+    }
+    ck_assert_int_eq(ac_policy_nap(1000000), apr_time_from_msec(96));
+}
+END_TEST
+
 TCase *test_outproc_policy(void)
 {
     TCase *tc = tcase_create("policy");
@@ -147,5 +160,6 @@ TCase *test_outproc_policy(void)
     tcase_add_test(tc, each_of_many_is_found);
     tcase_add_test(tc, workers_leave_the_last_eighth_alone);
     tcase_add_test(tc, hope_depends_on_state_and_time);
+    tcase_add_test(tc, a_full_backlog_is_tried_less_and_less_often);
     return tc;
 }
