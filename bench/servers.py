@@ -36,11 +36,11 @@ LoadModule mpm_event_module {modules}/mod_mpm_event.so
 LoadModule authz_core_module {modules}/mod_authz_core.so
 StartServers 2
 ServerLimit 2
-ThreadsPerChild 128
-ThreadLimit 128
-MaxRequestWorkers 256
-MinSpareThreads 256
-MaxSpareThreads 256
+ThreadsPerChild 256
+ThreadLimit 256
+MaxRequestWorkers 512
+MinSpareThreads 512
+MaxSpareThreads 512
 MaxConnectionsPerChild 0
 KeepAlive On
 MaxKeepAliveRequests 0
@@ -266,8 +266,8 @@ class Toolbox:
 
 
 # How a request of mod_appcore waits, where it is not the usual way.
-WAITING = {"hold": "\n    AppCoreKeepAliveHold 2ms",
-           "blocking": "\n    AppCoreAsync Off"}
+WAITING = {"no hold": "\n    AppCoreKeepAliveHold Off",
+           "blocking": "\n    AppCoreKeepAliveHold Off\n    AppCoreAsync Off"}
 
 
 class Server:
