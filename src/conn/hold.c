@@ -14,12 +14,23 @@
 #include "http_log.h"
 #include "mpm_common.h"
 #include "apr_portable.h"
+#include "base/clock.h"
 #include "conn/park.h"
 
 APLOG_USE_MODULE(appcore);
 
+/* With more busy workers than this the MPM always has connections at hand that are
+ * ready, and serves them with fewer changes of threads than workers could that
+ * sleep in turn. */
+#define PER_CORE 16
+/* Requests of one connection that one worker serves in turn. */
+#define ROW 16
+/* A child that stops need not call back who holds for no longer than this. */
+#define UNNOTICED apr_time_from_msec(10)
+
 static struct {
     unsigned threads;           /* 0: not on this MPM */
+    unsigned crowd;             /* that many busy workers are too many */
     _Atomic unsigned busy;      /* workers with a connection, those that hold too */
     _Atomic unsigned holding;
     _Atomic int stopping;
@@ -40,7 +51,7 @@ static int enough_idle(void)
 {
     unsigned busy = atomic_load_explicit(&hold.busy, memory_order_relaxed);
 
-    return busy + hold.threads / 4 <= hold.threads
+    return busy <= hold.crowd
            && !atomic_load_explicit(&hold.stopping, memory_order_relaxed);
 }
 
@@ -69,6 +80,7 @@ static int request_comes(conn_rec *c, apr_interval_time_t time)
 {
     apr_interval_time_t limit = c->base_server->keep_alive_timeout;
     struct pollfd pfd[2] = { { .events = POLLIN }, { hold.stop_fd, POLLIN, 0 } };
+    nfds_t n = time > UNNOTICED ? 2 : 1;
     struct timespec patience;
 
     if (time < limit) {
@@ -77,20 +89,48 @@ static int request_comes(conn_rec *c, apr_interval_time_t time)
     patience.tv_sec = (time_t)apr_time_sec(limit);
     patience.tv_nsec = (long)apr_time_usec(limit) * 1000;
     apr_os_sock_get(&pfd[0].fd, ap_get_conn_socket(c));
-    return ppoll(pfd, 2, &patience, NULL) > 0 && pfd[0].revents == POLLIN
+    return ppoll(pfd, n, &patience, NULL) > 0 && pfd[0].revents == POLLIN
            && !pfd[1].revents;
 }
 
-int ac_hold_next(conn_rec *c, apr_interval_time_t time)
+static void came(ac_hold_t *state)
+{
+    if (state->answered) {
+        state->gap = ac_clock_now() - state->answered + 1;
+        state->answered = 0;
+    }
+}
+
+void ac_hold_came(ac_hold_t *state)
+{
+    state->row = 0;
+    came(state);
+}
+
+/* Waiting in vain for one in some is what a hold may cost, not for one in two. */
+static int is_hot(const ac_hold_t *state, apr_interval_time_t time)
+{
+    return state->gap > 0 && state->gap <= time / 2 && state->row < ROW;
+}
+
+int ac_hold_next(conn_rec *c, ac_hold_t *state, apr_interval_time_t time)
 {
     int comes;
 
-    if (time <= 0 || hold.threads == 0 || !enough_idle() || !is_between_requests(c)
+    if (time <= 0 || hold.threads == 0) {
+        return 0;
+    }
+    state->answered = ac_clock_now();
+    if (!is_hot(state, time) || !enough_idle() || !is_between_requests(c)
         || !take_place()) {
         return 0;
     }
     comes = request_comes(c, time);
     atomic_fetch_sub(&hold.holding, 1);
+    if (comes) {
+        state->row++;
+        came(state);
+    }
     if (comes) {
         c->cs->state = CONN_STATE_READ_REQUEST_LINE;
         c->cs->sense = CONN_SENSE_DEFAULT;
@@ -114,10 +154,20 @@ void ac_hold_register_hooks(apr_pool_t *p)
     ap_hook_child_stopping(child_stopping, NULL, NULL, APR_HOOK_MIDDLE);
 }
 
+static unsigned crowd_of(unsigned threads)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned most = threads - threads / 4;
+    unsigned soon = PER_CORE * (unsigned)(cores > 0 ? cores : 1);
+
+    return soon < most ? soon : most;
+}
+
 void ac_hold_child_init(apr_pool_t *pchild, unsigned threads)
 {
     (void)pchild;
     hold.threads = threads;
+    hold.crowd = crowd_of(threads);
     atomic_store(&hold.busy, 0);
     atomic_store(&hold.holding, 0);
     atomic_store(&hold.stopping, 0);

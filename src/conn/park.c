@@ -32,7 +32,8 @@ APLOG_USE_MODULE(appcore);
  * come. */
 #define PROBATION apr_time_from_msec(1)
 
-/* Memory is given back while the answer is waited for, and once within it. */
+/* Memory is given back while the answer is waited for, and once within it; not where
+ * so few wait that it does not matter. */
 #define SLIM_ENOUGH 2
 
 /* One client connection; in its pool. */
@@ -41,6 +42,7 @@ typedef struct park_t {
     conn_rec *c;
     ac_task_t *task;            /* under way on this connection, or NULL */
     apr_interval_time_t hold;   /* of the request under way, or the last one */
+    ac_hold_t held;
     ac_nest_t nest;
     unsigned nested:1;          /* inside of the other process_connection hooks */
     unsigned parking:1;         /* on its way to the suspend hook */
@@ -369,9 +371,16 @@ static int process_connection(conn_rec *c)
         return DECLINED;
     }
     ac_hold_enter();
-    do {
-        rv = pk->task ? go_on(pk) : run_hooks(pk);
-    } while (rv == OK && !pk->task && ac_hold_next(c, pk->hold));
+    if (pk->task) {
+        /* One more change of threads does not matter to who waited that long. */
+        rv = go_on(pk);
+    }
+    else {
+        ac_hold_came(&pk->held);
+        do {
+            rv = run_hooks(pk);
+        } while (rv == OK && !pk->task && ac_hold_next(c, &pk->held, pk->hold));
+    }
     ac_hold_leave();
     return rv;
 }
@@ -390,7 +399,7 @@ static void suspend_connection(conn_rec *c, request_rec *r)
     if (c->cs->state != CONN_STATE_WRITE_COMPLETION) {
         return;
     }
-    if (pk->slim < SLIM_ENOUGH) {
+    if (pk->slim < SLIM_ENOUGH && atomic_load(&park.all.parked) > park.threads) {
         pk->slim++;
         ac_slim(pk->task);
     }
