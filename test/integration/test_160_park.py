@@ -5,6 +5,8 @@ and goes on serving."""
 
 import hashlib
 import os
+import re
+import select
 import shutil
 import socket
 import ssl
@@ -50,7 +52,7 @@ def httpd(env):
         "blocked": "AppCoreAsync Off\nAppCoreMaxWorkers 1\n"}
     if TLS:
         env.modules += ["socache_shmcb", "ssl"]
-    env.modules += ["log_config"]
+    env.modules += ["log_config", "status"]
     mounts = "".join(f"AppCoreMount /{name} {name}\n" for name in names)
     tls = f"""Listen 127.0.0.1:{env.port2}
 <VirtualHost *:{env.port2}>
@@ -60,7 +62,7 @@ def httpd(env):
 </VirtualHost>
 """ if TLS else ""
     # Two serve; as many of before a reload may still have requests that wait.
-    env.start(f"""ServerLimit 4
+    env.start(f"""ServerLimit 6
 ThreadsPerChild {THREADS}
 MaxRequestWorkers {2 * THREADS}
 MinSpareThreads 1
@@ -69,6 +71,10 @@ StartServers 1
 AsyncRequestWorkerFactor 100
 Timeout 4
 CustomLog {env.path("access.log")} "%U %>s %D %X"
+ExtendedStatus On
+<Location /server-status>
+    SetHandler server-status
+</Location>
 <Location /raw/blocked>
     AppCoreAsync Off
 </Location>
@@ -218,6 +224,95 @@ def test_slow_uploads(httpd, connect):
     expected = hashlib.sha256(body).hexdigest()
     for client in clients:
         assert expected in client.response().text
+
+
+def echo(raw, body, piece=16000):
+    """Sends in chunks what it reads back meanwhile, with one thread: TLS objects belong
+    to one at a time."""
+    one, sent, heard = raw.socket, 0, bytearray()
+    parts = [body[at:at + piece] for at in range(0, len(body), piece)] + [b""]
+    out = (b"POST /raw/echo HTTP/1.1\r\nHost: localhost\r\n"
+           b"Transfer-Encoding: chunked\r\n\r\n")
+    one.setblocking(False)
+    while not heard.endswith(b"\r\n0\r\n\r\n"):
+        if not out and sent < len(parts):
+            out = b"%x\r\n%b\r\n" % (len(parts[sent]), parts[sent])
+            sent += 1
+        blocked = True
+        try:
+            out = out[one.send(out):] if out else out
+            blocked = False
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            pass
+        try:
+            got = one.recv(65536)
+            assert got, f"cut after {sent} pieces, {len(heard)} heard"
+            heard += got
+            blocked = False
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            blocked = blocked or not out
+        if blocked:
+            ready = select.select([one], [one] if out else [], [], 30)
+            assert ready[0] or ready[1], f"stuck: {sent} pieces, {len(heard)} heard"
+    one.setblocking(True)
+    return unchunked(heard.partition(b"\r\n\r\n")[2])
+
+
+def unchunked(data):
+    found, at = bytearray(), 0
+    while True:
+        end = data.index(b"\r\n", at)
+        n = int(data[at:end], 16)
+        if n == 0:
+            return bytes(found)
+        found += data[end + 2:end + 2 + n]
+        at = end + n + 4
+
+
+def test_3_mb_both_ways_on_one_connection(httpd, connect):
+    client, body = connect(), data(3 << 20)
+    for _ in range(3):
+        assert sha256(echo(client, body)) == sha256(body)
+
+
+class Status:
+    def __init__(self, httpd):
+        self.httpd, self.asked = httpd, 0
+
+    def get(self):
+        self.asked += 1
+        text = self.httpd.get("/server-status?auto").text
+        return dict(re.findall(r"^(\w[\w ]*): (.*)$", text, re.MULTILINE))
+
+    def number(self, name):
+        return int(self.get()[name])
+
+
+def test_mod_status_counts(httpd):
+    """Who waits without a worker is a connection of the MPM's, and no busy worker; an
+    access is counted once, when it is over."""
+    raw = httpd.made["raw"]
+    raw.forget()
+    gate = raw.gate()
+    status = Status(httpd)
+    clients = ask_many(lambda: Raw(httpd.port), MANY, raw.target("hold", gate=gate))
+    raw.wait_event("gate", timeout=30, count=MANY, gate=gate)
+
+    def all_wait():
+        now = status.get()
+        return now if int(now["ConnsAsyncWriting"]) >= MANY \
+            and now["BusyWorkers"] == "1" else None
+    during = wait_for(all_wait, 20)
+    assert int(during["IdleWorkers"]) >= THREADS - 1
+    assert during["Scoreboard"].count("W") == 1
+    before = int(during["Total Accesses"]) - status.asked
+    wait_for(lambda: status.number("Total Accesses") - status.asked == before)
+    raw.open(gate)
+    for client in clients:
+        assert client.response().status == 200
+        client.socket.close()
+    wait_for(lambda: status.number("ConnsAsyncWriting") == 0, 20)
+    wait_for(lambda: status.number("Total Accesses") - status.asked == before + MANY)
 
 
 def test_an_end_that_nobody_waits_for(httpd):
