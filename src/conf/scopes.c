@@ -96,7 +96,9 @@ const char *ac_conf_dotnet_root(void)
 
 apr_interval_time_t ac_conf_keep_alive_hold(void)
 {
-    return ac_config_of(ap_server_conf)->own->keep_alive_hold.v;
+    ac_num_t hold = ac_config_of(ap_server_conf)->own->keep_alive_hold;
+
+    return hold.origin == AC_ORIGIN_DEFAULT ? 0 : hold.v;
 }
 
 int ac_conf_async(request_rec *r, const ac_mount_t *mount)

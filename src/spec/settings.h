@@ -92,7 +92,7 @@ typedef enum ac_tristate_e { AC_OFF = 0, AC_ON = 1, AC_AUTO = 2 } ac_tristate_e;
     NUM(queue_time, "AppCoreQueueTimeLimit", apr_time_from_sec(30)) \
     NUM(max_workers, "AppCoreMaxWorkers", -50) \
     NUM(async, "AppCoreAsync", AC_ON) \
-    NUM(keep_alive_hold, "AppCoreKeepAliveHold", 0) \
+    NUM(keep_alive_hold, "AppCoreKeepAliveHold", apr_time_from_msec(2)) \
     NUM(async_limit, "AppCoreAsyncLimit", 0) \
     NUM(request_buffering, "AppCoreRequestBuffering", 0) \
     LIST(trusted_proxies, "AppCoreTrustedProxy") \

@@ -18,7 +18,7 @@ import tree
 REFERENCE = "docs/directives.md"
 MEMBER = re.compile(r'\b(NUM|STR|LIST)\((\w+),\s*"(\w+)"(?:,\s*(.+?))?\)\s*\\?$', re.M)
 COMMAND = re.compile(r'"(<?AppCore\w+>?)"\s*,')
-UNITS = {"": 1, "s": 1000000, "K": 1024, "M": 1024 * 1024, "%": -1}
+UNITS = {"ms": 1000, "": 1, "s": 1000000, "K": 1024, "M": 1024 * 1024, "%": -1}
 # Written as one directive with several values, or with a default in words.
 SEVERAL = {"AppCoreLimit": "inherited", "AppCoreUmask": "inherited",
            "AppCoreStdoutLogEnabled": "auto", "AppCoreAsyncLimit": "computed"}
@@ -71,7 +71,7 @@ def same(said, expression, value):
     """Whether a word or number of the reference is the default of the code."""
     if expression.startswith("AC_"):
         return expression.replace("_", "").endswith(said.upper())
-    match = re.match(r"(\d+)([sKM%]?)$", "0" if said == "Off" else said)
+    match = re.match(r"(\d+)(ms|[sKM%]?)$", "0" if said == "Off" else said)
     return bool(match) and int(match.group(1)) * UNITS[match.group(2)] == value
 
 
