@@ -413,6 +413,45 @@ START_TEST(a_crash_at_the_start_leaves_somebody_to_tell_it)
 }
 END_TEST
 
+static void crash_early_and_go(void)
+{
+    atexit(leave_a_mark);
+    start("hook\ncrashed System.Exception: no\nreturn 0\n");
+    wait_for("not started 500.30");
+}
+
+/* httpd shuts nothing down that failed. */
+START_TEST(a_host_may_leave_a_failed_app_alone)
+{
+    ck_assert_int_eq(in_a_child(crash_early_and_go), 3);
+    ck_assert_int_ne(access(test_dotnet_path("destructors-ran"), F_OK), 0);
+}
+END_TEST
+
+static void *exit_in_app(void *data)
+{
+    (void)data;
+    exit(5);
+}
+
+static void exit_beside_main(void)
+{
+    pthread_t thread;
+
+    atexit(leave_a_mark);
+    start("hook\nready\nblock\n");
+    wait_for("started\n");
+    pthread_create(&thread, NULL, exit_in_app, NULL);
+    pthread_join(thread, NULL);
+}
+
+START_TEST(an_exit_of_the_app_is_left_to_httpd)
+{
+    ck_assert_int_eq(in_a_child(exit_beside_main), 5);
+    ck_assert_int_eq(access(test_dotnet_path("destructors-ran"), F_OK), 0);
+}
+END_TEST
+
 START_TEST(a_crash_later_is_the_end)
 {
     start("hook\nready\ncrashed System.Exception: later\nreturn 134\n");
@@ -474,6 +513,7 @@ static void get_stuck(void)
     start("hook\nready\nblock\n");
     wait_for("started\n");
     shut_down(50);
+    ck_assert(was_heard("it did not end in time"));
 }
 
 START_TEST(an_app_that_does_not_end_is_left_behind)
@@ -483,10 +523,19 @@ START_TEST(an_app_that_does_not_end_is_left_behind)
 }
 END_TEST
 
+static void *exit_fatally(void *data)
+{
+    (void)data;
+    exit(15);
+}
+
 static void get_stuck_and_exit(void)
 {
+    pthread_t thread;
+
     get_stuck();
-    exit(15);
+    pthread_create(&thread, NULL, exit_fatally, NULL);
+    pthread_join(thread, NULL);
 }
 
 START_TEST(an_app_that_is_left_behind_does_not_end_the_server)
@@ -540,7 +589,7 @@ START_TEST(main_does_not_wait_for_ever)
     inside = go_inside();
     call_fake("hostfxr_fake_release_main");
     wait_for("ended 0");
-    wait_for("The app ends while requests are still inside of it");
+    wait_for("it ends while requests are still inside of it");
     shut_down(20000);
     call_fake("hostfxr_fake_release");
     pthread_join(inside, NULL);
@@ -632,6 +681,8 @@ TCase *test_dotnet_end(void)
     tcase_add_checked_fixture(tc, setup, test_dotnet_remove_folder);
     tcase_add_test(tc, an_app_that_is_ready_after_a_failure_is_stopped);
     tcase_add_test(tc, a_crash_at_the_start_leaves_somebody_to_tell_it);
+    tcase_add_test(tc, a_host_may_leave_a_failed_app_alone);
+    tcase_add_test(tc, an_exit_of_the_app_is_left_to_httpd);
     tcase_add_test(tc, a_crash_later_is_the_end);
     tcase_add_test(tc, main_may_return);
     tcase_add_test(tc, the_app_may_stop_itself);

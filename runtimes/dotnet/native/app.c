@@ -81,7 +81,9 @@ static void *thread_main(void *data)
 
     pthread_setname_np(pthread_self(), "appcore-dotnet");
     if (ac_runtime_prepare(&app->runtime, &app->start, &app->trouble)) {
+        atomic_store(&app->inside, 1);
         rc = ac_runtime_run(&app->runtime);
+        atomic_store(&app->inside, 0);
     }
     ac_app_returned(app, rc);
     return NULL;
@@ -134,16 +136,20 @@ static int refuse(appcore_failure *failure, int substatus, const char *what)
     return APPCORE_FAILED;
 }
 
+static void warn(const ac_app_t *app, const char *text)
+{
+    app->host->log(app->host, 0, APPCORE_LOG_WARNING,
+                   (appcore_str){ text, strlen(text) });
+}
+
 /* Apps name their databases and logs relative to their folder. */
 static void change_folder(ac_app_t *app)
 {
-    static const char text[] = "The app's folder could not be made the current one";
     char *wanted = setting(app->config, "setCurrentDirectory");
     char *folder = copy(app->config->folder);
 
     if (!(wanted && !strcasecmp(wanted, "false")) && folder && chdir(folder) != 0) {
-        app->host->log(app->host, 0, APPCORE_LOG_WARNING,
-                       (appcore_str){ text, sizeof(text) - 1 });
+        warn(app, "its folder could not be made the current one");
     }
     free(wanted);
     free(folder);
@@ -183,12 +189,21 @@ int ac_app_start(const appcore_host *host, const appcore_config *config,
     return APPCORE_PENDING;
 }
 
-/* Registered last, so it runs before every destructor. If it is the app that calls
- * exit(), its status is nothing to httpd. */
+/* Returns where exit() is the app's own affair, and so that of httpd's guard: the child's
+ * first thread runs no managed code. */
 static void leave_at_once(int status, void *data)
 {
-    (void)data;
-    _exit(status == HTTPD_ENDS ? 1 : status);
+    ac_app_t *app = data;
+    int first = gettid() == getpid();
+
+    if (atomic_load(&app->inside) && (first || atomic_load(&app->left_behind))) {
+        _exit(!first && status == HTTPD_ENDS ? 1 : status);
+    }
+}
+
+void ac_app_guard_exit(ac_app_t *app)
+{
+    on_exit(leave_at_once, app);
 }
 
 static void stop_managed(ac_app_t *app, uint32_t limit_ms)
@@ -215,7 +230,9 @@ void ac_app_stop(ac_app_t *app, uint32_t limit_ms)
     returned = app->returned;
     pthread_mutex_unlock(&app->lock);
     if (!returned) {
-        on_exit(leave_at_once, NULL);
+        warn(app, "it did not end in time and is left behind by its process, which ends");
+        atomic_store(&app->left_behind, 1);
+        ac_app_guard_exit(app);
         return;
     }
     pthread_join(app->thread, NULL);

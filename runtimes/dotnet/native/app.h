@@ -21,6 +21,7 @@
  * after the host itself asked for the end. */
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "native/bridge.h"
 #include "native/gate.h"
@@ -44,6 +45,9 @@ typedef struct ac_app_t {
     ac_runtime_t runtime;       /* the app's thread only */
     ac_trouble_t trouble;       /* that thread, until it is in Main; then the lock */
 
+    _Atomic int inside;         /* Main runs, or may */
+    _Atomic int left_behind;    /* and nobody waits for it any more */
+
     pthread_t thread;
     pthread_mutex_t lock;       /* for all below */
     pthread_cond_t moved;
@@ -61,10 +65,14 @@ extern ac_app_t ac_app;
 int ac_app_start(const appcore_host *host, const appcore_config *config,
                  appcore_failure *failure);
 
-/* Stops the app and waits for the end of Main, at most so long. If it has not ended
- * then, the runtime lives on below it, and the destructors that exit() runs would pull
- * the ground from under it: from then on exit() is _exit(). */
+/* Stops the app and waits for the end of Main, at most so long. */
 void ac_app_stop(ac_app_t *app, uint32_t limit_ms);
+
+/* exit() runs the destructors of all libraries, those of the runtime among them, which
+ * pull the ground from under an app that still runs. Whoever registers last is called
+ * first, so this is called whenever the runtime has loaded more: from now on httpd's
+ * exit() is _exit() as long as Main runs. */
+void ac_app_guard_exit(ac_app_t *app);
 
 /* What managed code calls. */
 void ac_app_fill_bridge(ac_app_t *app);

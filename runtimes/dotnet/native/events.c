@@ -106,7 +106,8 @@ static void hook_runs(void)
     pthread_mutex_lock(&app->lock);
     app->hooked = 1;
     pthread_mutex_unlock(&app->lock);
-    log_line(app, APPCORE_LOG_DEBUG, "The start-up hook runs, .NET is that of %s",
+    ac_app_guard_exit(app);
+    log_line(app, APPCORE_LOG_DEBUG, "the start-up hook runs, .NET is that of %s",
              app->runtime.found.hostfxr);
 }
 
@@ -167,8 +168,8 @@ static void stopped(void)
 
     ac_gate_close(&app->gate);
     if (!ac_gate_wait(&app->gate, app->config->shutdown_ms)) {
-        log_line(app, APPCORE_LOG_WARNING, "The app ends while requests are still inside "
-                 "of it");
+        log_line(app, APPCORE_LOG_WARNING, "it ends while requests are still inside of "
+                 "it");
     }
 }
 
@@ -179,6 +180,7 @@ static void stay(ac_app_t *app)
     app->stuck = 1;
     pthread_cond_broadcast(&app->moved);
     pthread_mutex_unlock(&app->lock);
+    ac_app_guard_exit(app);
     for (;;) {
         pause();
     }
