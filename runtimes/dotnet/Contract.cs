@@ -7,6 +7,7 @@ using System.Linq;
 using System.Net.Sockets;
 using System.Text;
 using System.Threading;
+using AppCore.AspNetCore.Server;
 
 namespace AppCore.AspNetCore;
 
@@ -40,8 +41,42 @@ internal static class Contract
 
     internal static string Address => $"http://127.0.0.1:{Port}";
 
-    /// <summary>Whether this is the process that the socket was made for.</summary>
+    /// <summary>Whether this is a child of httpd, or the process that the socket was
+    /// made for.</summary>
     internal static bool Take()
+    {
+        if (IsTaken)
+        {
+            return true;
+        }
+        return IsTaken = Bridge.Attach() ? TakeInProcess() : TakeSocket();
+    }
+
+    private static bool TakeInProcess()
+    {
+        var startups = (Get(Startups) ?? "").Split(
+            ';', StringSplitOptions.RemoveEmptyEntries);
+
+        TakeCommon();
+        // For the builders that announce nothing. No other process sees it.
+        if (!startups.Contains(Me))
+        {
+            Environment.SetEnvironmentVariable(Startups,
+                                               string.Join(';', startups.Append(Me)));
+        }
+        return true;
+    }
+
+    private static void TakeCommon()
+    {
+        IsLogged = Get("APPCORE_LOG") == "errorlog";
+        RealFolder = Environment.CurrentDirectory;
+        Folder = Get("ASPNETCORE_IIS_PHYSICAL_PATH")?.TrimEnd('/') ?? RealFolder;
+        ShutdownSeconds = int.TryParse(Get("ASPNETCORE_SHUTDOWNTIMEOUTSECONDS"),
+                                       out var seconds) ? seconds : 0;
+    }
+
+    private static bool TakeSocket()
     {
         var isOurs = Get("LISTEN_FDS") == "1"
             && Get("LISTEN_PID") == Environment.ProcessId.ToString(
@@ -56,11 +91,7 @@ internal static class Contract
         Token = Get(PairingToken);
         Path = Get("ASPNETCORE_APPL_PATH") ?? "/";
         WebSockets = Get("ASPNETCORE_IIS_WEBSOCKETS_SUPPORTED") != "false";
-        IsLogged = Get("APPCORE_LOG") == "errorlog";
-        RealFolder = Environment.CurrentDirectory;
-        Folder = Get("ASPNETCORE_IIS_PHYSICAL_PATH")?.TrimEnd('/') ?? RealFolder;
-        ShutdownSeconds = int.TryParse(Get("ASPNETCORE_SHUTDOWNTIMEOUTSECONDS"),
-                                       out var seconds) ? seconds : 0;
+        TakeCommon();
         s_notify = Get("NOTIFY_SOCKET");
         foreach (var name in new[] { "LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET" })
         {
@@ -71,7 +102,6 @@ internal static class Contract
         {
             AppContext.SetSwitch(ClearBodyLimit, true);
         }
-        IsTaken = true;
         return true;
     }
 
@@ -83,9 +113,11 @@ internal static class Contract
     internal static void Started()
     {
         Environment.SetEnvironmentVariable(PairingToken, null);
-        Restore(Startups, ';', part => part != Me);
+        ForgetStartup();
         Say("READY=1");
     }
+
+    internal static void ForgetStartup() => Restore(Startups, ';', part => part != Me);
 
     internal static void Say(string what)
     {

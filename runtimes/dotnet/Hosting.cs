@@ -4,6 +4,7 @@
 using System;
 using System.Collections.Generic;
 using System.Linq;
+using AppCore.AspNetCore.Server;
 using Microsoft.AspNetCore.Authentication;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
@@ -22,7 +23,8 @@ namespace AppCore.AspNetCore;
 
 /// <summary>
 /// Brings a host that has a web server to the inherited socket: as the address it
-/// listens to, the port's; as the transport below that address, ours.
+/// listens to, the port's; as the transport below that address, ours. In a child of httpd
+/// it gets another server: see Takeover.
 /// </summary>
 internal static class Hosting
 {
@@ -37,6 +39,11 @@ internal static class Hosting
 
     internal static void Extend(IServiceCollection services)
     {
+        if (Bridge.IsThere)
+        {
+            Takeover.Extend(services);
+            return;
+        }
         // The first releases of .NET 8 throw when a keyed service is asked for its type.
         var plain = services.Where(d => !d.IsKeyedService);
         var isWeb = plain.Any(d => d.ServiceType == typeof(IServer));
@@ -64,7 +71,7 @@ internal static class Hosting
     }
 
     // Some builders do not read the environment. Whatever an app says comes later.
-    private static void LimitShutdown(IServiceCollection services)
+    internal static void LimitShutdown(IServiceCollection services)
     {
         if (Contract.ShutdownSeconds > 0)
         {

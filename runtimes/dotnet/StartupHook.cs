@@ -6,9 +6,11 @@ using System.Collections.Generic;
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using AppCore.AspNetCore;
+using AppCore.AspNetCore.Server;
 
 /// <summary>
-/// What the runtime calls before Main, by DOTNET_STARTUP_HOOKS. The name is the
+/// What the runtime calls before Main, by DOTNET_STARTUP_HOOKS, or the property of that
+/// name in a child of httpd. The name is the
 /// runtime's choice. Nothing in here mentions a type of ASP.NET Core: the program may
 /// have none. Whatever goes wrong is said on standard error and harms nobody; the app
 /// then listens to the port that it was given as well.
@@ -21,6 +23,7 @@ internal static class StartupHook
         {
             if (Contract.Take())
             {
+                Faults.Watch();
                 DiagnosticListener.AllListeners.Subscribe(new Listeners());
             }
         });

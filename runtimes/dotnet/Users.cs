@@ -2,9 +2,11 @@
 // Part of mod_appcore; see LICENSE.
 
 using System;
+using System.Collections.Generic;
 using System.Linq;
 using System.Security.Claims;
 using System.Threading.Tasks;
+using AppCore.AspNetCore.Server;
 using Microsoft.AspNetCore.Authentication;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting.Server;
@@ -28,7 +30,7 @@ internal static class Users
     private const string Roles = "MS-ASPNETCORE-ROLES";
     private const string Scheme = IISDefaults.AuthenticationScheme;
 
-    private static bool AreTold =>
+    internal static bool AreTold { get; } =
         (Environment.GetEnvironmentVariable("ASPNETCORE_IIS_HTTPAUTH") ?? "")
             .Split(';').Contains("windows");
 
@@ -55,7 +57,7 @@ internal static class Users
         StartupHook.Safely(() => Register(
             services.GetService<IAuthenticationSchemeProvider>(),
             iis.AuthenticationDisplayName ?? server.AuthenticationDisplayName));
-        if (!AreTold)
+        if (!AreTold || Bridge.IsThere)
         {
             return next;
         }
@@ -99,16 +101,20 @@ internal static class Users
         var type = headers[AuthType] is [{ Length: > 0 } told] ? Decode(told) : Scheme;
         var roles = headers[Roles] is [{ } listed] ? listed.Split(',') : [];
 
-        return new ClaimsPrincipal(new ClaimsIdentity(
-            roles.Select(role => Claim(ClaimTypes.Role, role))
-                .Prepend(Claim(ClaimTypes.Name, name)),
-            type, ClaimTypes.Name, ClaimTypes.Role));
+        return Make(Decode(name), type, roles.Select(Decode));
     }
 
-    private static Claim Claim(string type, string value) =>
-        new(type, Decode(value), ClaimValueTypes.String, Scheme);
+    internal static ClaimsPrincipal Make(string name, string type,
+                                         IEnumerable<string> roles) =>
+        new(new ClaimsIdentity(
+            roles.Select(role => Claim(ClaimTypes.Role, role))
+                .Prepend(Claim(ClaimTypes.Name, name)),
+            type is "" ? Scheme : type, ClaimTypes.Name, ClaimTypes.Role));
 
-    private static string Decode(string value) => Uri.UnescapeDataString(value);
+    private static Claim Claim(string type, string value) =>
+        new(type, value, ClaimValueTypes.String, Scheme);
+
+    internal static string Decode(string value) => Uri.UnescapeDataString(value);
 
     private sealed record Forwarded(ClaimsPrincipal User);
 
@@ -131,8 +137,9 @@ internal static class Users
         }
 
         public Task<AuthenticateResult> AuthenticateAsync() => Task.FromResult(
-            _context.Features.Get<Forwarded>() is { } told
-                ? AuthenticateResult.Success(new AuthenticationTicket(told.User, Scheme))
+            (_context.Features.Get<Forwarded>()?.User
+                ?? _context.Features.Get<Exchange>()?.SentUser) is { } user
+                ? AuthenticateResult.Success(new AuthenticationTicket(user, Scheme))
                 : AuthenticateResult.NoResult());
 
         public Task ChallengeAsync(AuthenticationProperties? properties)

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of mod_appcore; see LICENSE.
+
+using System;
+using System.Threading;
+using System.Threading.Tasks;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+using BadHttpRequestException = Microsoft.AspNetCore.Http.BadHttpRequestException;
+
+namespace AppCore.AspNetCore.Server;
+
+/// <summary>The server of the one app that an httpd child runs: httpd.</summary>
+internal sealed partial class AppCoreServer : IServer
+{
+    private const string UnhandledText =
+        "An unhandled exception was thrown by the application.";
+
+    private readonly ServerAddressesFeature _addresses = new();
+    private readonly IHostApplicationLifetime? _lifetime;
+    private readonly ILogger _log;
+    private readonly TaskCompletionSource _drained =
+        new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private int _isEnding, _isStopping, _isStopped;
+    private bool _isClosed, _isStarted;
+
+    public AppCoreServer(ILoggerFactory log, IOptions<IISServerOptions> iis,
+                         IOptions<IISOptions> integration,
+                         IOptions<KestrelServerOptions> kestrel,
+                         IHostApplicationLifetime? lifetime = null)
+    {
+        var standard = new KestrelServerLimits().MaxRequestBodySize;
+
+        _log = log.CreateLogger("AppCore.AspNetCore.Server");
+        _lifetime = lifetime;
+        // What the app said for the server that it was written for counts.
+        var said = kestrel.Value.Limits.MaxRequestBodySize;
+
+        BodyLimit = said != standard ? said : iis.Value.MaxRequestBodySize;
+        AllowSynchronousIO =
+            iis.Value.AllowSynchronousIO || kestrel.Value.AllowSynchronousIO;
+        AutomaticAuthentication = iis.Value.AutomaticAuthentication
+            && integration.Value.AutomaticAuthentication;
+        Features.Set<IServerAddressesFeature>(_addresses);
+        SayAddresses();
+    }
+
+    public IFeatureCollection Features { get; } = new FeatureCollection();
+
+    internal long? BodyLimit { get; }
+
+    internal bool AllowSynchronousIO { get; }
+
+    internal bool AutomaticAuthentication { get; }
+
+    internal bool IsClosed => Volatile.Read(ref _isClosed);
+
+    public Task StartAsync<TContext>(IHttpApplication<TContext> application,
+                                     CancellationToken cancellationToken)
+        where TContext : notnull
+    {
+        // An app that named others is reached by these all the same.
+        SayAddresses();
+        _isStarted = true;
+        // Whoever ends the app: requests that come now are the next child's.
+        _lifetime?.ApplicationStopping.Register(SayEnd);
+        Contract.ForgetStartup();
+        Calls.Open(this, number => new Exchange<TContext>(number, this, application));
+        return Task.CompletedTask;
+    }
+
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        if (!_isStarted || Interlocked.Exchange(ref _isStopping, 1) != 0)
+        {
+            await _drained.Task.WaitAsync(cancellationToken)
+                .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            return;
+        }
+        SayEnd();
+        OnIdle();
+        await _drained.Task.WaitAsync(cancellationToken)
+            .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (!_drained.Task.IsCompleted)
+        {
+            LogNotDrained();
+        }
+        Close();
+    }
+
+    public void Dispose()
+    {
+        if (_isStarted)
+        {
+            Close();
+        }
+    }
+
+    internal void AskToStop()
+    {
+        try
+        {
+            _lifetime?.StopApplication();
+        }
+        catch (Exception e)
+        {
+            LogFault(e);
+        }
+    }
+
+    /// <summary>An exchange became free.</summary>
+    internal void OnIdle()
+    {
+        if (Volatile.Read(ref _isStopping) == 0)
+        {
+            return;
+        }
+        foreach (var exchange in Calls.All)
+        {
+            if (exchange!.IsBusy)
+            {
+                return;
+            }
+        }
+        _drained.TrySetResult();
+    }
+
+    private void Close()
+    {
+        Volatile.Write(ref _isClosed, true);
+        Interlocked.MemoryBarrier();
+        if (Interlocked.Exchange(ref _isStopped, 1) == 0)
+        {
+            Bridge.Stopped();
+        }
+    }
+
+    private void SayEnd()
+    {
+        if (Interlocked.Exchange(ref _isEnding, 1) == 0)
+        {
+            Bridge.Stopping();
+        }
+    }
+
+    private void SayAddresses()
+    {
+        _addresses.Addresses.Clear();
+        foreach (var address in Bridge.Addresses())
+        {
+            _addresses.Addresses.Add(address);
+        }
+    }
+
+    internal void LogFault(Exception error) => LogUnexpected(error);
+
+    internal void LogApplicationError(Exception error, string connection,
+                                      string request) =>
+        LogUnhandled(error, connection, request);
+
+    internal void LogBadRequest(BadHttpRequestException error, string connection,
+                                string request) =>
+        LogBad(error, connection, request, error.Message);
+
+    internal void LogAborted(string connection, string request) =>
+        LogGone(connection, request);
+
+    [LoggerMessage(1, LogLevel.Error, "Unexpected exception in AppCore.AspNetCore.")]
+    private partial void LogUnexpected(Exception error);
+
+    [LoggerMessage(2, LogLevel.Error, "Connection id \"{ConnectionId}\", Request id "
+        + "\"{TraceIdentifier}\": " + UnhandledText)]
+    private partial void LogUnhandled(Exception error, string connectionId,
+                                      string traceIdentifier);
+
+    [LoggerMessage(3, LogLevel.Information, "Connection id \"{ConnectionId}\", Request "
+        + "id \"{TraceIdentifier}\" bad request data: \"{Message}\"")]
+    private partial void LogBad(Exception error, string connectionId,
+                                string traceIdentifier, string message);
+
+    [LoggerMessage(4, LogLevel.Debug, "Connection id \"{ConnectionId}\", Request id "
+        + "\"{TraceIdentifier}\": the request was aborted.")]
+    private partial void LogGone(string connectionId, string traceIdentifier);
+
+    [LoggerMessage(5, LogLevel.Warning,
+                   "Requests were not done when the time for it was over.")]
+    private partial void LogNotDrained();
+}

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of mod_appcore; see LICENSE.
+
+using System;
+using System.IO;
+using System.Threading;
+using System.Threading.Tasks;
+
+namespace AppCore.AspNetCore.Server;
+
+/// <summary>How apps write a response: where streams, writer and features end.</summary>
+internal abstract partial class Exchange
+{
+    /// <summary>OnStarting(), and the header fields are what they are.</summary>
+    internal Task StartAsync()
+    {
+        if (_hasStarted)
+        {
+            return Task.CompletedTask;
+        }
+        if (_onStarting == null)
+        {
+            Start();
+            return Task.CompletedTask;
+        }
+        return StartSlowlyAsync();
+    }
+
+    private async Task StartSlowlyAsync()
+    {
+        for (var list = _onStarting!; list.Count > 0;)
+        {
+            var (callback, state) = list[^1];
+
+            list.RemoveAt(list.Count - 1);
+            await callback(state);
+        }
+        Start();
+    }
+
+    private void Start()
+    {
+        if (_hasStarted)
+        {
+            return;
+        }
+        _hasStarted = true;
+        FreezeHeaders();
+        _expected = HasBody(StatusCode) ? _responseHeaders.ContentLength ?? -1 : -1;
+    }
+
+    private static bool HasBody(int status) =>
+        status is not (>= 100 and < 200 or 204 or 304);
+
+    internal ValueTask WriteAsync(ReadOnlyMemory<byte> data, CancellationToken cancel)
+    {
+        if (cancel.IsCancellationRequested)
+        {
+            return ValueTask.FromCanceled(cancel);
+        }
+        if ((_hasStarted || _onStarting == null)
+            && (data.Length <= HighWater || _isAborted))
+        {
+            Start();
+            if (data.Length == 0 || _isAborted)
+            {
+                return default;
+            }
+            Append(data.Span);
+            return FlushAsync(false, cancel);
+        }
+        return WriteSlowlyAsync(data, cancel);
+    }
+
+    private async ValueTask WriteSlowlyAsync(ReadOnlyMemory<byte> data,
+                                             CancellationToken cancel)
+    {
+        await StartAsync();
+        while (!data.IsEmpty && !_isAborted)
+        {
+            var part = Math.Min(data.Length, HighWater);
+
+            Append(data.Span[..part]);
+            await FlushAsync(false, cancel);
+            data = data[part..];
+        }
+    }
+
+    /// <summary>What was appended may go out, even if the host has to wait for
+    /// more. isNow: an inline delegate means it.</summary>
+    internal ValueTask FlushAsync(bool isNow, CancellationToken cancel)
+    {
+        if (cancel.IsCancellationRequested)
+        {
+            return ValueTask.FromCanceled(cancel);
+        }
+        if (!_hasStarted)
+        {
+            if (_onStarting != null)
+            {
+                return FlushSlowlyAsync(isNow, cancel);
+            }
+            Start();
+        }
+        CheckLength();
+        return new(Flush(isNow) is { } task ? task.WaitAsync(cancel)
+                                            : Task.CompletedTask);
+    }
+
+    private async ValueTask FlushSlowlyAsync(bool isNow, CancellationToken cancel)
+    {
+        await StartAsync();
+        await FlushAsync(isNow, cancel);
+    }
+
+    private void CheckLength()
+    {
+        if (_expected >= 0 && _written > _expected && !_isUpgraded)
+        {
+            throw new InvalidOperationException("Response Content-Length mismatch: too "
+                + $"many bytes written ({_written} of {_expected}).");
+        }
+        if (_written > 0 && !HasBody(StatusCode) && !_isUpgraded)
+        {
+            throw new InvalidOperationException("Writing to the response body is invalid "
+                + $"for responses with status code {StatusCode}.");
+        }
+    }
+
+    private bool IsTooShort(out Exception? problem)
+    {
+        problem = null;
+        if (_isAborted || _isUpgraded)
+        {
+            return false;
+        }
+        Start();
+        try
+        {
+            CheckLength();
+            if (_expected > _written && Method != "HEAD")
+            {
+                problem = new InvalidOperationException("Response Content-Length "
+                    + $"mismatch: too few bytes written ({_written} of {_expected}).");
+            }
+        }
+        catch (InvalidOperationException e)
+        {
+            problem = e;
+        }
+        return problem != null;
+    }
+
+    /// <summary>The client has its response while the delegate goes on.</summary>
+    internal async Task CompleteResponseAsync()
+    {
+        await StartAsync();
+        if (IsTooShort(out var problem))
+        {
+            throw problem!;
+        }
+        bool mustPump, mustPost;
+        ulong request;
+
+        lock (_gate)
+        {
+            request = _request;
+            CloseOutput();
+            _isFlushWanted = true;
+            mustPump = MustPump(out mustPost);
+        }
+        PumpOrPost(request, mustPump, mustPost);
+    }
+
+    internal async Task SendFileAsync(string path, long offset, long? count,
+                                      CancellationToken cancel)
+    {
+        cancel.ThrowIfCancellationRequested();
+        var file = new FileInfo(path);
+        var length = file.Length;
+
+        if (offset < 0 || offset > length)
+        {
+            throw new ArgumentOutOfRangeException(nameof(offset), offset, "");
+        }
+        if (count is { } wanted && (wanted < 0 || wanted > length - offset))
+        {
+            throw new ArgumentOutOfRangeException(nameof(count), count, "");
+        }
+        var bytes = count ?? length - offset;
+
+        await StartAsync();
+        if (bytes == 0 || _isAborted)
+        {
+            return;
+        }
+        MakeRoom(1);
+        lock (_gate)
+        {
+            AddBlock(Block.OfFile(file.FullName, offset, bytes));
+            AddBlock(Block.Take(0));
+        }
+        _written += bytes;
+        await FlushAsync(false, cancel);
+    }
+}
