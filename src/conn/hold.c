@@ -107,7 +107,7 @@ void ac_hold_came(ac_hold_t *state)
     came(state);
 }
 
-/* Waiting in vain for one in some is what a hold may cost, not for one in two. */
+/* Half of the time, so that few wait in vain. */
 static int is_hot(const ac_hold_t *state, apr_interval_time_t time)
 {
     return state->gap > 0 && state->gap <= time / 2 && state->row < ROW;
@@ -130,8 +130,6 @@ int ac_hold_next(conn_rec *c, ac_hold_t *state, apr_interval_time_t time)
     if (comes) {
         state->row++;
         came(state);
-    }
-    if (comes) {
         c->cs->state = CONN_STATE_READ_REQUEST_LINE;
         c->cs->sense = CONN_SENSE_DEFAULT;
     }
