@@ -8,6 +8,7 @@
 
 #include "http_log.h"
 #include "http_protocol.h"
+#include "util_filter.h"
 #include "base/clock.h"
 #include "request/client.h"
 #include "request/dispatch.h"
@@ -459,6 +460,44 @@ static ac_retry_e decide(ac_serve_t *s)
     return retry;
 }
 
+static int hold(ac_task_t *task)
+{
+    ac_serve_t *s = (ac_serve_t *)task;
+
+    if (s->permit.app || ac_workers_enter(&s->permit, task->r, s->mount)) {
+        return AC_TASK_WAIT;
+    }
+    return ac_error_unavailable(task->r, s->mount, 0, "it holds all workers of this "
+                                "process that it may (AppCoreMaxWorkers)");
+}
+
+/* A filter that makes other bytes of a file: TLS, deflate. The core filter sends a
+ * file by and by, but of bytes it holds little and waits for a slow client. */
+static int is_transformed(request_rec *r)
+{
+    ap_filter_t *f;
+
+    for (f = r->output_filters; f; f = f->next) {
+        int type = (int)f->frec->ftype;
+
+        if (type < AP_FTYPE_PROTOCOL
+            || (type >= AP_FTYPE_CONNECTION && type < AP_FTYPE_NETWORK - 1)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Who was parked holds no permit, and is about to hold its worker. */
+static int send_file(ac_serve_t *s)
+{
+    request_rec *r = s->task.r;
+    int rv = s->task.async && is_transformed(r) ? hold(&s->task) : AC_TASK_WAIT;
+
+    return rv == AC_TASK_WAIT ? ac_static_sendfile(r, s->mount, s->app.facts.uid,
+                                                   s->x->sendfile_path) : rv;
+}
+
 static int finish(ac_serve_t *s)
 {
     ac_exchange_t *x = s->x;
@@ -477,8 +516,7 @@ static int finish(ac_serve_t *s)
         return x->instead;
     }
     if (x->sendfile_path) {
-        return ac_static_sendfile(s->task.r, s->mount, s->app.facts.uid,
-                                  x->sendfile_path);
+        return send_file(s);
     }
     return OK;
 }
@@ -518,17 +556,6 @@ static void slow(ac_task_t *task)
     ac_serve_t *s = (ac_serve_t *)task;
 
     ac_workers_slow(&s->permit);
-}
-
-static int hold(ac_task_t *task)
-{
-    ac_serve_t *s = (ac_serve_t *)task;
-
-    if (s->permit.app || ac_workers_enter(&s->permit, task->r, s->mount)) {
-        return AC_TASK_WAIT;
-    }
-    return ac_error_unavailable(task->r, s->mount, 0, "it holds all workers of this "
-                                "process that it may (AppCoreMaxWorkers)");
 }
 
 static void parked(ac_task_t *task)

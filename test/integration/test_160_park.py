@@ -41,7 +41,7 @@ class TlsRaw(Raw):
 
 @pytest.fixture(scope="module")
 def httpd(env):
-    names = ("raw", "cold", "few", "silent", "blocked", "other")
+    names = ("raw", "cold", "few", "silent", "blocked", "other", "files")
     env.made = {name: RawApp(env, name) for name in names}
     env.write("htdocs", "static.txt", text="static")
     settings = {
@@ -49,6 +49,7 @@ def httpd(env):
         "cold": "AppCoreEnvironmentVariable RAW_START_GATE now\n",
         "few": "AppCoreAsyncLimit 3\nAppCoreMaxWorkers 1\n",
         "silent": "AppCoreRequestTimeout 700ms\n",
+        "files": f"AppCoreSendfile {env.made['files'].folder}\nAppCoreMaxWorkers 1\n",
         "blocked": "AppCoreAsync Off\nAppCoreMaxWorkers 1\n"}
     if TLS:
         env.modules += ["socache_shmcb", "ssl"]
@@ -458,6 +459,32 @@ def test_no_more_than_the_limit(httpd):
     httpd.allow("app few is not available", "as many requests wait")
     assert 4 <= hold_until_refused(httpd, httpd.made["few"], 8) <= 8
     assert "as many requests wait without a worker as may" in httpd.recent_log()
+
+
+@pytest.mark.skipif(not TLS, reason="needs mod_ssl and openssl")
+def test_files_for_slow_readers_hold_what_workers_they_may(httpd):
+    """TLS makes other bytes of a file, and httpd holds few of them for a client: it
+    holds the worker instead, also of a request that had none while it waited."""
+    httpd.allow("app files is not available")
+    app = httpd.made["files"]
+    body = data(20 << 20)
+    with open(app.path("big"), "wb") as f:
+        f.write(body)
+    httpd.give(app.path("big"), httpd.owner())
+    gate, clients = app.gate(), []
+    for _ in range(MANY // 8):
+        clients.append(TlsRaw(httpd.port2))
+        clients[-1].socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        ask(clients[-1], app.target("hold", gate=gate, line="X-Sendfile:big"))
+    app.wait_event("gate", timeout=30, count=len(clients), gate=gate)
+    app.open(gate)
+    alive(httpd)
+    answers = [client.response() for client in clients]
+    statuses = [a.status for a in answers]
+    assert set(statuses) == {200, 503} and statuses.count(200) <= 2, statuses
+    assert all(a.body == body for a in answers if a.status == 200)
+    for client in clients:
+        client.socket.close()
 
 
 def test_the_access_log_has_each_once(httpd):
