@@ -31,11 +31,14 @@ static int watch(int epoll_fd, int fd, uint32_t want)
 
 /* Without EPOLLIN the client's next request, already there, wakes nobody. The end of
  * what it sends is asked for only where it ends the task, or it would be reported all
- * the time while nobody reads; a reset always is. */
+ * the time while nobody reads; a reset always is, unless the task looks away. */
 static uint32_t client_events(const ac_task_t *task)
 {
     uint32_t events = (uint32_t)task->want_client;
 
+    if (task->client_fd < 0) {
+        return 0;
+    }
     return task->watch_client ? events | EPOLLRDHUP : events | EPOLLERR;
 }
 

@@ -49,6 +49,7 @@ typedef struct park_t {
     unsigned parked:1;
     unsigned accounted:1;
     unsigned slim:2;            /* how often memory was given back */
+    unsigned quiet:1;           /* FLUSH is taken off whatever the task says */
 } park_t;
 
 typedef enum trust_e { TRUST_OFF = 0, TRUST_PROBATION, TRUST_ON } trust_e;
@@ -76,6 +77,18 @@ void ac_park_block(conn_rec *c)
 
     if (pk && pk->task) {
         pk->task->async = 0;
+    }
+}
+
+void ac_park_quietly(conn_rec *c, int on)
+{
+    ap_filter_t *f = c->master ? NULL : c->output_filters;
+
+    while (f && f->frec != no_flush) {
+        f = f->next;
+    }
+    if (f) {
+        ((park_t *)f->ctx)->quiet = on != 0;
     }
 }
 
@@ -129,7 +142,7 @@ static apr_status_t without_flush(ap_filter_t *f, apr_bucket_brigade *bb)
     const park_t *pk = f->ctx;
     apr_status_t rv = APR_SUCCESS;
 
-    if (!pk->task || !pk->task->async || !bb || !drop_flushes(bb)) {
+    if (!bb || !(pk->quiet || (pk->task && pk->task->async)) || !drop_flushes(bb)) {
         return ap_pass_brigade(f->next, bb);
     }
     if (!APR_BRIGADE_EMPTY(bb)) {
@@ -469,13 +482,15 @@ static int pre_connection(conn_rec *c, void *csd)
     park_t *pk;
 
     (void)csd;
-    if (c->master || park.threads == 0) {
+    if (c->master || !park.server) {
         return OK;
     }
     pk = apr_pcalloc(c->pool, sizeof(*pk));
     pk->c = c;
     ac_nest_init(&pk->nest, -1);
-    ap_set_module_config(c->conn_config, &appcore_module, pk);
+    if (park.threads > 0) {
+        ap_set_module_config(c->conn_config, &appcore_module, pk);
+    }
     ap_add_output_filter_handle(no_flush, pk, NULL, c);
     return OK;
 }

@@ -45,6 +45,10 @@ void ac_park_hold(conn_rec *c, apr_interval_time_t time);
 /* What the connection still holds for a client that is slow goes out as far as it
  * can without waiting. */
 void ac_park_flush(conn_rec *c);
+/* While on, FLUSH does not wait for the client, on any MPM; data_in_output_filters
+ * says whether it has to take something yet. Not on HTTP/2 streams, which always
+ * wait. */
+void ac_park_quietly(conn_rec *c, int on);
 /* From now on FLUSH blocks again, for last words before a connection is closed. */
 void ac_park_block(conn_rec *c);
 

@@ -162,35 +162,53 @@ static int plainly_spelt(const char *name)
     return !*name;
 }
 
-static void pass_field(walk_t *walk, const char *name, const char *value)
+/* ACTION_PASS, ACTION_TRUSTED for what a trusted proxy said, else it is not for the
+ * app. */
+static action_e admit(const walk_t *walk, const char *name)
 {
     action_e action = classify(name);
 
-    if (action != ACTION_PASS && action != ACTION_TRUSTED) {
-        return;
-    }
     if (walk->named && apr_table_get(walk->named, name)) {
-        return;
+        return ACTION_HOP;
     }
-    if (action == ACTION_TRUSTED
-        && (!walk->facts->trusted || !plainly_spelt(name)
-            || ac_forwarded_collect(&walk->forwarded, name, value, walk->p))) {
-        return;
+    if (action == ACTION_TRUSTED && (!walk->facts->trusted || !plainly_spelt(name))) {
+        return ACTION_RESERVED;
     }
-    apr_table_addn(walk->out, name, value);
+    return action;
+}
+
+static const char *check_field(const apr_table_entry_t *field)
+{
+    if (!ac_char_all(field->key, AC_CHAR_TOKEN)) {
+        return "a header name that is no token";
+    }
+    if (*field->val && !ac_char_all(field->val, AC_CHAR_VALUE)) {
+        return "a control byte in a header";
+    }
+    return NULL;
+}
+
+static void pass_field(walk_t *walk, const char *name, const char *value)
+{
+    action_e action = admit(walk, name);
+
+    if (action == ACTION_PASS
+        || (action == ACTION_TRUSTED
+            && !ac_forwarded_collect(&walk->forwarded, name, value, walk->p))) {
+        apr_table_addn(walk->out, name, value);
+    }
 }
 
 static const char *walk_fields(walk_t *walk, const apr_array_header_t *fields)
 {
     const apr_table_entry_t *field = (const apr_table_entry_t *)fields->elts;
+    const char *error;
     int i;
 
     for (i = 0; i < fields->nelts; ++i, ++field) {
-        if (!ac_char_all(field->key, AC_CHAR_TOKEN)) {
-            return "a header name that is no token";
-        }
-        if (*field->val && !ac_char_all(field->val, AC_CHAR_VALUE)) {
-            return "a control byte in a header";
+        error = check_field(field);
+        if (error) {
+            return error;
         }
         pass_field(walk, field->key, field->val);
     }
@@ -393,6 +411,56 @@ apr_table_t *ac_fields_request(const apr_table_t *in, const ac_fields_facts_t *f
     ac_forwarded_put(walk.out, &walk.forwarded, facts, p);
     put_secrets(&walk);
     return walk.out;
+}
+
+static void add_inside(apr_array_header_t *to, const char *name, const char *value)
+{
+    appcore_field *field = apr_array_push(to);
+
+    field->name.p = name;
+    field->name.len = strlen(name);
+    field->value.p = value;
+    field->value.len = strlen(value);
+}
+
+static int copy_inside(void *baton, const char *name, const char *value)
+{
+    add_inside(baton, name, value);
+    return 1;
+}
+
+apr_array_header_t *ac_fields_inside(const apr_table_t *in,
+                                     const ac_fields_facts_t *facts, ac_body_e body,
+                                     apr_int64_t length, const char **perror,
+                                     apr_pool_t *p)
+{
+    const apr_array_header_t *fields = apr_table_elts(in);
+    const apr_table_entry_t *field = (const apr_table_entry_t *)fields->elts;
+    walk_t walk = { .facts = facts, .p = p };
+    apr_array_header_t *to = apr_array_make(p, fields->nelts + 4,
+                                            sizeof(appcore_field));
+    int i;
+
+    apr_table_do(on_connection, &walk, in, "Connection", NULL);
+    for (i = 0; i < fields->nelts; ++i, ++field) {
+        action_e action;
+
+        *perror = check_field(field);
+        if (*perror) {
+            return NULL;
+        }
+        action = admit(&walk, field->key);
+        if (action == ACTION_PASS || action == ACTION_TRUSTED || action == ACTION_HOST) {
+            add_inside(to, field->key, field->val);
+        }
+    }
+    if (body != AC_BODY_NONE || facts->upgrade != AC_UPGRADE_NONE || facts->trailers_ok) {
+        walk.out = apr_table_make(p, 4);
+        put_framing(&walk, in, body, length);
+        put_connection(&walk, in);
+        apr_table_do(copy_inside, to, walk.out, NULL);
+    }
+    return to;
 }
 
 ac_upgrade_e ac_fields_upgrade(const apr_table_t *in, const char *method)

@@ -35,6 +35,7 @@
 #include <apr_pools.h>
 #include <apr_tables.h>
 #include <apr_time.h>
+#include "appcore.h"
 
 typedef enum ac_upgrade_e {
     AC_UPGRADE_NONE = 0,
@@ -72,6 +73,14 @@ typedef enum ac_body_e { AC_BODY_NONE = 0, AC_BODY_LENGTH, AC_BODY_CHUNKED } ac_
 apr_table_t *ac_fields_request(const apr_table_t *in, const ac_fields_facts_t *facts,
                                ac_body_e body, apr_int64_t length, const char **perror,
                                apr_pool_t *p);
+
+/* The same for an app inside httpd, which is told of its client otherwise: of what
+ * we say ourselves only framing and upgrade, and what a trusted proxy said as it said
+ * it. Elements are appcore_field. */
+apr_array_header_t *ac_fields_inside(const apr_table_t *in,
+                                     const ac_fields_facts_t *facts, ac_body_e body,
+                                     apr_int64_t length, const char **perror,
+                                     apr_pool_t *p);
 
 /* Which upgrade a request asks for: Connection names upgrade and Upgrade is
  * given on a GET without body. An upgrade to h2c is none. */

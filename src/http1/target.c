@@ -177,6 +177,26 @@ static const char *escaped_again(const char *path, const char *raw, apr_size_t l
     return encode(path, AC_CHAR_PATH, 1, p);
 }
 
+static int has_control_byte(const char *path)
+{
+    while ((unsigned char)*path >= ' ' && *path != 0x7f) {
+        ++path;
+    }
+    return *path;
+}
+
+const char *ac_target_below(const char *path, const char *prefix)
+{
+    if (!strcmp(path, "*") && !*prefix) {
+        return "";
+    }
+    if (*path != '/' || !ac_target_in_mount(path, prefix) || has_dot_segment(path)
+        || has_control_byte(path)) {
+        return NULL;
+    }
+    return path + strlen(prefix);
+}
+
 const char *ac_target_build(const char *unparsed, const char *original_path,
                             const char *path, const char *args, const char *prefix,
                             apr_pool_t *p)

@@ -28,6 +28,11 @@ const char *ac_target_build(const char *unparsed, const char *original_path,
                             const char *path, const char *args, const char *prefix,
                             apr_pool_t *p);
 
+/* For an app inside httpd: the part of path (r->uri) below the mount, "" at it. NULL
+ * where ac_target_build() gives none, and for a control byte, which http.sys refuses
+ * as well. */
+const char *ac_target_below(const char *path, const char *prefix);
+
 /* Percent-encodes a decoded path for a request line: everything but unreserved,
  * sub-delims, ":", "@" and "/". */
 const char *ac_target_escape(const char *path, apr_pool_t *p);

@@ -5,13 +5,6 @@
 
 #include <string.h>
 
-void ac_host_fill(appcore_host *host)
-{
-    memset(host, 0, sizeof(*host));
-    host->size = sizeof(*host);
-    host->version = APPCORE_ABI;
-}
-
 void ac_host_copy_app(appcore_app *to, const appcore_app *given)
 {
     memset(to, 0, sizeof(*to));

@@ -11,9 +11,6 @@
 
 #include "outproc/exchange.h"
 
-/* Takes away the fields that an app writes for httpd, not for clients. */
-void ac_respond_private(apr_table_t *headers);
-
 /* A 1xx head other than 101 goes to the client as it came. */
 void ac_respond_interim(ac_exchange_t *x, const ac_response_t *response);
 /* The final head becomes r's status and headers. */

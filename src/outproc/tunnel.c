@@ -9,7 +9,7 @@
 #include "http_protocol.h"
 #include "util_filter.h"
 #include "apr_strings.h"
-#include "outproc/respond.h"
+#include "outproc/head.h"
 
 APLOG_USE_MODULE(appcore);
 
@@ -17,23 +17,7 @@ APLOG_USE_MODULE(appcore);
 
 void ac_tunnel_begin(ac_exchange_t *x)
 {
-    request_rec *r = x->r;
-    conn_rec *c = r->connection;
-
-    r->status = HTTP_SWITCHING_PROTOCOLS;
-    r->status_line = NULL;
-    r->headers_out = x->response->headers;
-    ac_respond_private(r->headers_out);
-    apr_table_setn(r->headers_out, "Connection", "Upgrade");
-    ap_send_interim_response(r, 1);
-
-    /* Silence is no fault of a tunnel, and small writes must not wait. */
-    ap_remove_input_filter_byhandle(c->input_filters, "reqtimeout");
-    ap_remove_output_filter_byhandle(c->output_filters, "SSL/TLS Coalescing Filter");
-    r->input_filters = r->proto_input_filters = c->input_filters;
-    r->output_filters = r->proto_output_filters = c->output_filters;
-    r->sent_bodyct = 1;
-    c->keepalive = AP_CONN_CLOSE;
+    ac_head_switch(x->r, x->response->headers);
     x->committed = 1;
     x->phase = AC_PHASE_TUNNEL;
     /* Frames may have come with the request already. */

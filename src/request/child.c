@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "conn/task.h"
 #include "inproc/app.h"
+#include "inproc/call.h"
 #include "parent/parent.h"
 #include "request/client.h"
 #include "request/dispatch.h"
@@ -250,5 +251,6 @@ void ac_request_child_init(apr_pool_t *pchild, server_rec *s)
     limit_parking(pchild, s);
     serving = 1;
     ac_child_hello();
+    ac_call_child_init(pchild);
     ac_inproc_child_init(pchild, s);
 }

@@ -209,3 +209,131 @@ int ac_client_head(ac_client_head_t *head, request_rec *r, const ac_body_t *body
     }
     return OK;
 }
+
+/* In process */
+
+static appcore_str text(const char *s)
+{
+    appcore_str str = { s ? s : "", s ? strlen(s) : 0 };
+
+    return str;
+}
+
+/* The one that httpd's log uses; made once per connection. */
+static const char *connection_id(conn_rec *c)
+{
+    c = c->master ? c->master : c;
+    if (!c->log_id) {
+        ap_run_generate_log_id(c, NULL, &c->log_id);
+    }
+    return c->log_id;
+}
+
+static void name_connection(appcore_info *info, request_rec *r)
+{
+    conn_rec *c = r->connection;
+
+    info->remote_address = text(r->useragent_ip);
+    info->remote_port = r->useragent_addr ? r->useragent_addr->port : 0;
+    info->local_address = text(c->local_ip);
+    info->local_port = c->local_addr ? c->local_addr->port : 0;
+    info->connection_id = text(connection_id(c));
+    if (c->master) {
+        info->flags |= APPCORE_TRAILERS;
+    }
+    if (is_tls(r)) {
+        info->flags |= APPCORE_TLS;
+    }
+}
+
+static void name_body(appcore_info *info, const ac_body_t *body)
+{
+    if (!body || body->tunnel || body->framing == AC_BODY_NONE) {
+        info->content_length = body && body->tunnel ? -1 : 0;
+        return;
+    }
+    info->content_length = body->framing == AC_BODY_LENGTH ? body->length : -1;
+    if (info->content_length != 0) {
+        info->flags |= APPCORE_HAS_BODY;
+    }
+    if (body->held) {
+        info->flags |= APPCORE_EXPECTS_100;
+    }
+}
+
+/* Which upgrade the app may ask for, and whether the client did. */
+static ac_upgrade_e name_upgrade(appcore_info *info, request_rec *r,
+                                 const ac_mount_t *mount, const ac_body_t *body)
+{
+    ac_upgrade_e asked;
+
+    if (!mount->spec->set->websockets.v || r->main) {
+        return AC_UPGRADE_NONE;
+    }
+    if (body && body->tunnel) {
+        info->flags |= APPCORE_CONNECT;
+        info->connect_protocol = text(apr_table_get(r->headers_in, "Upgrade"));
+        return AC_UPGRADE_WEBSOCKET;
+    }
+    if (r->connection->master || r->proto_num < HTTP_VERSION(1, 1)
+        || (info->flags & APPCORE_HAS_BODY)) {
+        return AC_UPGRADE_NONE;
+    }
+    info->flags |= APPCORE_UPGRADABLE;
+    asked = apr_table_get(r->headers_in, "Upgrade")
+            ? ac_fields_upgrade(r->headers_in, r->method) : AC_UPGRADE_NONE;
+    if (asked != AC_UPGRADE_NONE) {
+        info->flags |= APPCORE_UPGRADE_ASKED;
+    }
+    return asked;
+}
+
+static void name_login(appcore_info *info, request_rec *r)
+{
+    const char *user = ac_login_user(r);
+
+    info->user = text(user);
+    info->auth_type = text(user ? r->ap_auth_type : NULL);
+}
+
+int ac_client_info(appcore_info *info, request_rec *r, const ac_body_t *body)
+{
+    ac_context_t *ctx = ac_context_get(r);
+    const ac_mount_t *mount = ctx->mount;
+    const char *path = ac_target_below(r->uri, mount->prefix), *error = NULL;
+    ac_fields_facts_t facts = { .trusted = is_trusted(r, mount) };
+    const apr_table_t *in = client_fields(r);
+    apr_array_header_t *fields;
+
+    if (!path) {
+        return refuse(r, "its path lies outside the mount in some spelling");
+    }
+    if (!ctx->request_id) {
+        ctx->request_id = request_id(r);
+    }
+    info->size = sizeof(*info);
+    name_body(info, body);
+    name_connection(info, r);
+    name_login(info, r);
+    facts.upgrade = name_upgrade(info, r, mount, body);
+    facts.expect = (info->flags & APPCORE_EXPECTS_100) != 0;
+    facts.trailers_ok = wants_trailers(r);
+    fields = ac_fields_inside(in, &facts, body ? body->framing : AC_BODY_NONE,
+                              body ? body->length : 0, &error, r->pool);
+    if (!fields) {
+        return refuse(r, error);
+    }
+    info->fields = (const appcore_field *)fields->elts;
+    info->n_fields = (size_t)fields->nelts;
+    info->method = text(info->flags & APPCORE_CONNECT ? "CONNECT" : r->method);
+    info->protocol = text(r->protocol);
+    info->scheme = text(info->flags & APPCORE_TLS ? "https" : ap_http_scheme(r));
+    info->authority = text(apr_table_get(in, "Host"));
+    info->target = text(r->unparsed_uri);
+    info->path_base.p = r->uri;
+    info->path_base.len = mount->prefix_len;
+    info->path = text(path);
+    info->query = text(r->args);
+    info->request_id = text(ctx->request_id);
+    return OK;
+}

@@ -7,6 +7,7 @@
 /* What the app is told: the request head, made of what httpd knows of client and
  * request. Any worker; allocates in r->pool. */
 
+#include "appcore.h"
 #include "httpd.h"
 #include "conf/conf.h"
 #include "http1/fields.h"
@@ -24,6 +25,9 @@ typedef struct ac_client_head_t {
 /* OK, or the HTTP status that the request gets instead. */
 int ac_client_head(ac_client_head_t *head, request_rec *r, const ac_body_t *body,
                    const ac_board_proc_t *proc, const ac_board_facts_t *app);
+
+/* The same for an app inside httpd. body: NULL if there is none. */
+int ac_client_info(appcore_info *info, request_rec *r, const ac_body_t *body);
 
 void ac_client_init(void);
 

@@ -10,9 +10,9 @@
 #include "http_log.h"
 #include "http_protocol.h"
 #include "conn/park.h"
-#include "inproc/app.h"
 #include "request/context.h"
 #include "request/error.h"
+#include "request/inside.h"
 #include "request/request.h"
 #include "request/serve.h"
 #include "request/static.h"
@@ -52,19 +52,28 @@ static int serve_app(request_rec *r, const ac_mount_t *mount)
     return ac_park_run(&s->task);
 }
 
-static int answer(request_rec *r, const ac_mount_t *mount)
+/* NULL for an app in processes of its own. */
+static ac_inproc_t *inside(const ac_mount_t *mount)
 {
     ac_inproc_t *inproc = ac_inproc_of(mount);
+
+    return inproc && atomic_load(&inproc->state) != AC_INPROC_OUTSIDE ? inproc : NULL;
+}
+
+static int answer(request_rec *r, const ac_mount_t *mount)
+{
+    ac_inproc_t *inproc;
     int rv;
 
     if (!ac_child()) {
         return ac_error_unavailable(r, mount, 0, "the supervisor does not run");
     }
-    if (inproc && atomic_load(&inproc->state) != AC_INPROC_OUTSIDE) {
-        return ac_error_inside(r, mount, inproc);
-    }
     rv = serve_static(r, mount);
-    return rv == DECLINED ? serve_app(r, mount) : rv;
+    if (rv != DECLINED) {
+        return rv;
+    }
+    inproc = inside(mount);
+    return inproc ? ac_inside_serve(r, mount, inproc) : serve_app(r, mount);
 }
 
 static int handle(request_rec *r)

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+/* Functions of the host that any thread may call: post, complete, abort, aborted. */
+
+#include "inproc/table.h"
+
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+/* With the mutex locked: whoever polls for it comes back. */
+static void wake(const ac_call_t *call)
+{
+    if (call->state == AC_CALL_WAITING) {
+        eventfd_write(call->event_fd, 1);
+    }
+}
+
+/* With the mutex locked: 1 if this thread is to run it, as a guest. */
+static int deliver(ac_call_t *call, ac_mail_t *mail)
+{
+    *call->mail_end = mail;
+    call->mail_end = &mail->next;
+    if (call->state != AC_CALL_APP) {
+        wake(call);
+        return 0;
+    }
+    if (call->busy || call->running) {
+        return 0;
+    }
+    call->guests++;
+    return 1;
+}
+
+static void run_as_guest(ac_call_t *call)
+{
+    ac_thread_attach(call->inproc);
+    ac_call_run_mail(call);
+    pthread_mutex_lock(&call->mutex);
+    call->guests--;
+    pthread_cond_broadcast(&call->changed);
+    pthread_mutex_unlock(&call->mutex);
+}
+
+int ac_table_post(appcore_request number,
+                  void (*fn)(void *app, appcore_request, void *data, int result),
+                  void *data)
+{
+    ac_mail_t *mail = malloc(sizeof(*mail));
+    ac_call_t *call;
+    int guest, completed;
+
+    if (!mail) {
+        return APPCORE_FAILED;
+    }
+    *mail = (ac_mail_t) { .fn = fn, .data = data };
+    call = ac_call_lock(number);
+    completed = call && call->completed;
+    if (!call || completed) {
+        if (call) {
+            ac_call_unlock(call);
+        }
+        free(mail);
+        return APPCORE_GONE;
+    }
+    guest = deliver(call, mail);
+    ac_call_unlock(call);
+    if (guest) {
+        run_as_guest(call);
+    }
+    return APPCORE_OK;
+}
+
+int ac_table_complete(appcore_request number, int result)
+{
+    ac_call_t *call = ac_call_lock(number);
+    ac_frame_t *frame;
+
+    if (!call) {
+        return APPCORE_GONE;
+    }
+    if (call->completed) {
+        ac_call_unlock(call);
+        return APPCORE_GONE;
+    }
+    call->completed = 1;
+    call->result = result == APPCORE_OK ? APPCORE_OK : APPCORE_FAILED;
+    frame = ac_call_frame(number);
+    if (frame && frame->kind == AC_FRAME_LATER) {
+        frame->over = 1;
+    }
+    wake(call);
+    ac_call_unlock(call);
+    return APPCORE_OK;
+}
+
+int ac_table_aborted(appcore_request number)
+{
+    ac_call_t *call = ac_call_lock(number);
+    int gone;
+
+    if (!call) {
+        return APPCORE_GONE;
+    }
+    gone = atomic_load(&call->gone);
+    ac_call_unlock(call);
+    return gone;
+}
+
+/* The socket lives as long as the request. What was sent and not yet taken is lost,
+ * so that nobody takes a cut answer for a whole one. */
+static void cut_off(int fd)
+{
+    struct linger at_once = { .l_onoff = 1, .l_linger = 0 };
+
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    shutdown(fd, SHUT_RDWR);
+}
+
+int ac_table_abort(appcore_request number)
+{
+    ac_call_t *call = ac_call_lock(number);
+
+    if (!call) {
+        return APPCORE_GONE;
+    }
+    call->aborted = 1;
+    if (!atomic_exchange(&call->gone, 1)) {
+        if (call->client_fd >= 0) {
+            cut_off(call->client_fd);
+        }
+        wake(call);
+    }
+    ac_call_unlock(call);
+    return APPCORE_OK;
+}

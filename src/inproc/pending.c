@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+/* A call that the app left pending: steps, clients that leave, the end. */
+
+#include "inproc/call.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "http_connection.h"
+#include "base/clock.h"
+#include "inproc/thread.h"
+
+/* A request that is younger will be over before its client could be missed. */
+#define MIND_AFTER apr_time_from_msec(500)
+
+/* Descriptors of calls that were pending, for the next ones. */
+static struct {
+    pthread_mutex_t mutex;
+    unsigned n;
+    int fds[256];
+} spare = { .mutex = PTHREAD_MUTEX_INITIALIZER };
+
+static int take_event_fd(void)
+{
+    int fd = -1;
+
+    pthread_mutex_lock(&spare.mutex);
+    if (spare.n) {
+        fd = spare.fds[--spare.n];
+    }
+    pthread_mutex_unlock(&spare.mutex);
+    return fd >= 0 ? fd : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+}
+
+void ac_call_give_event_fd(ac_call_t *call)
+{
+    int fd = call->event_fd;
+    eventfd_t n;
+
+    if (fd < 0) {
+        return;
+    }
+    call->event_fd = -1;
+    eventfd_read(fd, &n);
+    pthread_mutex_lock(&spare.mutex);
+    if (spare.n < sizeof(spare.fds) / sizeof(spare.fds[0])) {
+        spare.fds[spare.n++] = fd;
+        fd = -1;
+    }
+    pthread_mutex_unlock(&spare.mutex);
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
+/* Clients that leave */
+
+/* The client's part of the connection is over, once nothing of its request is
+ * missing. */
+static int is_quiet(const ac_call_t *call)
+{
+    return !call->upgraded && (!call->body || call->body->complete || call->body->held);
+}
+
+static int has_left(const ac_call_t *call, short got)
+{
+    return (got & (POLLHUP | POLLERR)) || ((got & POLLRDHUP) && is_quiet(call));
+}
+
+/* With the mutex locked: 1 for the one who is to tell the app. */
+static int notice(ac_call_t *call)
+{
+    int told = call->told;
+
+    atomic_store(&call->gone, 1);
+    call->told = 1;
+    call->client_fd = -1;
+    return !told && call->inproc->app.on_disconnect;
+}
+
+static void tell(ac_call_t *call)
+{
+    ac_thread_attach(call->inproc);
+    call->inproc->app.on_disconnect(call->inproc->instance,
+                                    atomic_load(&call->slot.number), call->data);
+}
+
+/* The holder, in HOST. */
+static void client_left(ac_call_t *call)
+{
+    int mine;
+
+    pthread_mutex_lock(&call->mutex);
+    mine = notice(call);
+    pthread_mutex_unlock(&call->mutex);
+    if (mine) {
+        tell(call);
+    }
+}
+
+/* HTTP/2 streams have no socket; mod_http2 marks them. */
+static int is_cut_off(const ac_call_t *call)
+{
+    struct pollfd pfd = { .fd = call->client_fd, .events = POLLRDHUP };
+
+    if (call->client_fd < 0) {
+        return call->r->connection->aborted;
+    }
+    return poll(&pfd, 1, 0) > 0 && has_left(call, pfd.revents);
+}
+
+static void mind(ac_call_t *call, apr_time_t now)
+{
+    int mine = 0;
+
+    pthread_mutex_lock(&call->mutex);
+    if (atomic_load(&call->slot.number) && call->state == AC_CALL_APP && !call->told
+        && now - call->r->request_time > MIND_AFTER && is_cut_off(call)) {
+        mine = notice(call);
+        call->guests += mine;
+    }
+    pthread_mutex_unlock(&call->mutex);
+    if (!mine) {
+        return;
+    }
+    tell(call);
+    pthread_mutex_lock(&call->mutex);
+    call->guests--;
+    pthread_cond_broadcast(&call->changed);
+    pthread_mutex_unlock(&call->mutex);
+}
+
+void ac_call_mind(void)
+{
+    apr_time_t now = apr_time_now();
+    ac_call_t *call;
+    uint32_t at = 0;
+
+    while ((call = ac_call_next(&at))) {
+        mind(call, now);
+    }
+}
+
+unsigned ac_call_count(const ac_inproc_t *inproc)
+{
+    ac_call_t *call;
+    uint32_t at = 0;
+    unsigned n = 0;
+
+    while ((call = ac_call_next(&at))) {
+        n += atomic_load(&call->slot.number) && call->inproc == inproc;
+    }
+    return n;
+}
+
+/* Steps */
+
+/* What the app waits for and may try now. */
+static uint32_t take_events(ac_call_t *call, const ac_task_t *task)
+{
+    short got = task->got_client;
+    uint32_t events = 0;
+
+    if (got & POLLOUT) {
+        ac_answer_push(call);
+    }
+    if (atomic_load(&call->gone)) {
+        got = POLLIN | POLLOUT;
+    }
+    else if (call->r->connection->data_in_output_filters) {
+        got &= ~POLLOUT;
+    }
+    if (call->want_client & got & POLLIN) {
+        events |= APPCORE_READABLE;
+    }
+    if (call->want_client & got & POLLOUT) {
+        events |= APPCORE_WRITABLE;
+    }
+    return events;
+}
+
+static void visit_on_io(ac_call_t *call)
+{
+    ac_inproc_t *inproc = call->inproc;
+    uint32_t events = call->events;
+    ac_frame_t frame;
+
+    call->want_client &= ~((events & APPCORE_READABLE ? POLLIN : 0)
+                           | (events & APPCORE_WRITABLE ? POLLOUT : 0));
+    if (inproc->app.on_io) {
+        ac_call_push(&frame, call, AC_FRAME_LATER);
+        inproc->app.on_io(inproc->instance, atomic_load(&call->slot.number), call->data,
+                          events);
+        ac_call_pop(&frame);
+    }
+}
+
+/* Silence of the client: nothing read is a time-out, nothing taken means that it is
+ * gone. A stream in both directions may be silent. */
+static void check_time(ac_call_t *call, ac_task_t *task)
+{
+    apr_time_t now = ac_clock_now();
+    short waits = call->upgraded ? call->want_client & POLLOUT : call->want_client;
+
+    task->deadline = 0;
+    if (!waits || atomic_load(&call->gone)) {
+        return;
+    }
+    if (!call->since) {
+        call->since = now;
+    }
+    task->deadline = call->since + call->r->server->timeout;
+    if (now < task->deadline) {
+        return;
+    }
+    call->since = 0;
+    if (waits & POLLOUT) {
+        client_left(call);
+        call->r->connection->aborted = 1;
+    }
+    else {
+        call->fault = APPCORE_TIMEOUT;
+    }
+    task->got_client |= POLLIN | POLLOUT;
+}
+
+static void want(ac_call_t *call, ac_task_t *task)
+{
+    task->fd = call->event_fd;
+    task->want = POLLIN;
+    task->want_client = call->want_client;
+    if (call->finished && call->r->connection->data_in_output_filters) {
+        task->want_client |= POLLOUT;
+    }
+    task->reads_body = (call->want_client & POLLIN) && !call->upgraded;
+    task->watch_client = is_quiet(call);
+    if (atomic_load(&call->gone)) {
+        /* A socket that was reset would be reported all the time. */
+        task->client_fd = -1;
+        task->client_is_socket = 0;
+        task->want_client = 0;
+        task->watch_client = task->reads_body = 0;
+    }
+}
+
+/* The holder is back. */
+static void resume(ac_call_t *call, ac_task_t *task)
+{
+    eventfd_t n;
+
+    pthread_mutex_lock(&call->mutex);
+    call->state = AC_CALL_HOST;
+    if (call->event_fd < 0) {
+        call->event_fd = take_event_fd();
+    }
+    pthread_mutex_unlock(&call->mutex);
+    if (task->got) {
+        eventfd_read(call->event_fd, &n);
+    }
+    task->async = 0;
+    if (call->r->connection->aborted || has_left(call, task->got_client)) {
+        client_left(call);
+    }
+}
+
+/* One round of what the app is to do. Returns with the mutex locked. */
+static void serve_app(ac_call_t *call, ac_task_t *task)
+{
+    int mail;
+
+    do {
+        pthread_mutex_lock(&call->mutex);
+        mail = call->mail != NULL;
+        call->events = 0;
+        if (!mail && !call->completed) {
+            pthread_mutex_unlock(&call->mutex);
+            check_time(call, task);
+            call->events = take_events(call, task);
+            task->got_client = 0;
+            pthread_mutex_lock(&call->mutex);
+        }
+        if (mail || call->events) {
+            pthread_mutex_unlock(&call->mutex);
+            ac_call_visit(call, mail ? ac_call_run_mail : visit_on_io);
+        }
+    } while (mail || call->events);
+}
+
+int ac_call_step(ac_call_t *call, ac_task_t *task)
+{
+    resume(call, task);
+    serve_app(call, task);
+    while (call->mail) {
+        pthread_mutex_unlock(&call->mutex);
+        serve_app(call, task);
+    }
+    if (call->completed) {
+        ac_call_end(call);
+        return call->result;
+    }
+    call->state = AC_CALL_WAITING;
+    pthread_mutex_unlock(&call->mutex);
+    ac_answer_push(call);
+    want(call, task);
+    return AC_TASK_WAIT;
+}
+
+void ac_call_drop(ac_call_t *call)
+{
+    pthread_mutex_lock(&call->mutex);
+    call->state = AC_CALL_HOST;
+    pthread_mutex_unlock(&call->mutex);
+    client_left(call);
+    pthread_mutex_lock(&call->mutex);
+    ac_call_end(call);
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+/* What the client sends: the body, or its side of an upgraded connection. */
+
+#include "inproc/table.h"
+
+#include <poll.h>
+#include <string.h>
+
+#include "http_log.h"
+#include "http_protocol.h"
+#include "util_filter.h"
+#include "inproc/fields.h"
+#include "outproc/head.h"
+
+APLOG_USE_MODULE(appcore);
+
+static apr_bucket_brigade *input(ac_call_t *call)
+{
+    if (!call->in) {
+        call->in = apr_brigade_create(call->r->pool, call->r->connection->bucket_alloc);
+    }
+    return call->in;
+}
+
+/* Moves up to size bytes of data out of the brigade; *pend: it said that nothing
+ * follows. */
+static int64_t take(apr_bucket_brigade *bb, char *to, size_t size, int *pend)
+{
+    size_t taken = 0;
+
+    while (taken < size && !APR_BRIGADE_EMPTY(bb)) {
+        apr_bucket *b = APR_BRIGADE_FIRST(bb);
+        const char *data;
+        apr_size_t n = 0;
+
+        if (APR_BUCKET_IS_EOS(b)) {
+            *pend = 1;
+        }
+        if (!APR_BUCKET_IS_METADATA(b)) {
+            if (apr_bucket_read(b, &data, &n, APR_BLOCK_READ) != APR_SUCCESS) {
+                return APPCORE_GONE;
+            }
+            if (n > size - taken) {
+                n = size - taken;
+                apr_bucket_split(b, n);
+            }
+            memcpy(to + taken, data, n);
+            taken += n;
+        }
+        apr_bucket_delete(b);
+    }
+    return (int64_t)taken;
+}
+
+static int fault_of(const ac_call_t *call, apr_status_t rv)
+{
+    if (call->r->connection->aborted || rv == APR_INCOMPLETE || APR_STATUS_IS_EOF(rv)
+        || APR_STATUS_IS_ECONNRESET(rv) || APR_STATUS_IS_ECONNABORTED(rv)
+        || APR_STATUS_IS_EPIPE(rv)) {
+        return APPCORE_GONE;
+    }
+    switch (call->body->http_status) {
+    case HTTP_REQUEST_ENTITY_TOO_LARGE:
+        return APPCORE_TOO_LARGE;
+    case HTTP_REQUEST_TIME_OUT:
+        return APPCORE_TIMEOUT;
+    default:
+        return APPCORE_MALFORMED;
+    }
+}
+
+/* Whatever follows on this connection is no request. */
+static int fault(ac_call_t *call, int error)
+{
+    call->fault = error;
+    call->r->connection->keepalive = AP_CONN_CLOSE;
+    return error;
+}
+
+static int again(ac_call_t *call)
+{
+    call->want_client |= POLLIN;
+    return APPCORE_AGAIN;
+}
+
+static int64_t read_body(ac_call_t *call, char *to, size_t size, uint32_t flags)
+{
+    ac_body_t *body = call->body;
+    apr_bucket_brigade *in = input(call);
+    int end = 0;
+
+    if (!body) {
+        return 0;
+    }
+    ac_body_release(body);
+    body->blocking = !(flags & APPCORE_NONBLOCK) || call->client_fd < 0;
+    while (APR_BRIGADE_EMPTY(in)) {
+        apr_status_t rv = ac_body_read(body, in);
+
+        if (APR_STATUS_IS_EOF(rv) && body->ended) {
+            return 0;
+        }
+        if (APR_STATUS_IS_EAGAIN(rv)) {
+            return body->blocking ? fault(call, APPCORE_TIMEOUT) : again(call);
+        }
+        if (rv != APR_SUCCESS) {
+            return fault(call, fault_of(call, rv));
+        }
+    }
+    return take(in, to, size, &end);
+}
+
+static int64_t read_stream(ac_call_t *call, char *to, size_t size, uint32_t flags)
+{
+    request_rec *r = call->r;
+    apr_read_type_e block = flags & APPCORE_NONBLOCK ? APR_NONBLOCK_READ
+                                                     : APR_BLOCK_READ;
+    apr_bucket_brigade *in = input(call);
+    int64_t n;
+
+    for (;;) {
+        int end = 0;
+        apr_status_t rv;
+
+        n = take(in, to, size, &end);
+        if (n) {
+            return n;
+        }
+        if (end && !call->tunnel) {
+            call->stream_ended = 1;
+            return 0;
+        }
+        /* mod_http2 ends the request, which has no body, before the stream goes on. */
+        if (end) {
+            call->tunnel = 0;
+        }
+        rv = ap_get_brigade(r->input_filters, in, AP_MODE_READBYTES, block,
+                            (apr_off_t)size);
+        if (APR_STATUS_IS_EOF(rv)) {
+            call->stream_ended = 1;
+            return 0;
+        }
+        if (APR_STATUS_IS_EAGAIN(rv) || (rv == APR_SUCCESS && APR_BRIGADE_EMPTY(in))) {
+            if (block == APR_NONBLOCK_READ) {
+                return again(call);
+            }
+        }
+        else if (rv != APR_SUCCESS && !APR_STATUS_IS_TIMEUP(rv)) {
+            return fault(call, APPCORE_GONE);
+        }
+    }
+}
+
+int64_t ac_table_read(appcore_request number, void *data, size_t size, uint32_t flags)
+{
+    int error = APPCORE_OK;
+    ac_call_t *call = ac_call_acquire(number, &error);
+    int64_t rv = error;
+
+    if (!call) {
+        return rv;
+    }
+    call->was_read = 1;
+    call->since = 0;
+    if (call->fault) {
+        rv = call->fault;
+    }
+    else if (!size || call->stream_ended) {
+        rv = 0;
+    }
+    else if (call->upgraded) {
+        rv = read_stream(call, data, size, flags);
+    }
+    else {
+        rv = read_body(call, data, size, flags);
+    }
+    ac_call_release(call);
+    return rv;
+}
+
+int ac_table_limit_body(appcore_request number, int64_t size)
+{
+    int rv;
+    ac_call_t *call = ac_call_acquire(number, &rv);
+
+    if (!call) {
+        return rv;
+    }
+    rv = call->was_read ? APPCORE_INVALID : APPCORE_OK;
+    if (rv == APPCORE_OK && call->body) {
+        /* The administrator's limit stays. */
+        call->body->limit = size;
+        if (call->inproc->max_body >= 0 && (size < 0 || size > call->inproc->max_body)) {
+            call->body->limit = call->inproc->max_body;
+        }
+        call->fault = call->body->limit >= 0 && call->body->length > call->body->limit
+                      ? APPCORE_TOO_LARGE : APPCORE_OK;
+    }
+    ac_call_release(call);
+    return rv;
+}
+
+static int upgrade(ac_call_t *call, const appcore_field *fields, size_t n)
+{
+    request_rec *r = call->r;
+    ac_answer_head_t head;
+    const char *protocol;
+
+    if (call->started || call->upgraded || !ac_answer_head(&head, fields, n, r->pool)) {
+        return APPCORE_INVALID;
+    }
+    if (!call->upgradable) {
+        return APPCORE_UNSUPPORTED;
+    }
+    protocol = apr_table_get(r->headers_in, "Upgrade");
+    if (protocol) {
+        apr_table_setn(head.fields, "Upgrade", protocol);
+    }
+    ac_head_switch(r, head.fields);
+    call->started = call->committed = call->upgraded = 1;
+    call->left = -1;
+    return r->connection->aborted ? APPCORE_GONE : APPCORE_OK;
+}
+
+int ac_table_upgrade(appcore_request number, const appcore_field *fields, size_t n)
+{
+    int rv;
+    ac_call_t *call = ac_call_acquire(number, &rv);
+
+    if (call) {
+        rv = upgrade(call, fields, n);
+        ac_call_release(call);
+    }
+    return rv;
+}
