@@ -10,6 +10,7 @@
 #include "http_log.h"
 #include "http_protocol.h"
 #include "apr_portable.h"
+#include "inproc/minder.h"
 #include "inproc/thread.h"
 
 APLOG_USE_MODULE(appcore);
@@ -29,6 +30,7 @@ static __thread ac_frame_t *innermost;
 void ac_call_child_init(apr_pool_t *pchild)
 {
     ac_thread_init(pchild);
+    ac_minder_add(ac_call_mind);
 }
 
 /* Numbers and threads */
@@ -247,7 +249,9 @@ static void refuse(ac_inproc_t *inproc, appcore_request number, ac_mail_t *mail)
     while (mail) {
         ac_mail_t *next = mail->next;
 
-        mail->fn(inproc->instance, number, mail->data, APPCORE_GONE);
+        if (!atomic_load(&inproc->forgotten)) {
+            mail->fn(inproc->instance, number, mail->data, APPCORE_GONE);
+        }
         free(mail);
         mail = next;
     }
@@ -263,7 +267,7 @@ void ac_call_end(ac_call_t *call)
     if (mail) {
         refuse(inproc, number, mail);
     }
-    if (call->data && inproc->app.release) {
+    if (call->data && inproc->app.release && !atomic_load(&inproc->forgotten)) {
         inproc->app.release(inproc->instance, call->data);
     }
 }

@@ -107,9 +107,9 @@ void ac_call_drop(ac_call_t *call);
  * what the handler returns. *pfailed: the app gave no answer, or none that is whole. */
 int ac_call_finish(ac_call_t *call, int result, int *pfailed);
 
-/* By a thread that does so every half second or so: tells the app of clients that left
- * while it was busy with their request. */
-void ac_call_mind(void);
+/* A duty of the minder: tells apps of clients that left while they were busy with
+ * their requests. */
+apr_time_t ac_call_mind(apr_time_t now);
 /* Calls of an app that have not ended. */
 unsigned ac_call_count(const ac_inproc_t *inproc);
 /* The first one at that index or behind it; *pindex is where to go on. */

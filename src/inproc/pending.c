@@ -14,7 +14,8 @@
 #include "inproc/thread.h"
 
 /* A request that is younger will be over before its client could be missed. */
-#define MIND_AFTER apr_time_from_msec(500)
+#define MIND_AFTER apr_time_from_msec(300)
+#define MIND_EVERY apr_time_from_msec(400)
 
 /* Descriptors of calls that were pending, for the next ones. */
 static struct {
@@ -78,7 +79,8 @@ static int notice(ac_call_t *call)
     atomic_store(&call->gone, 1);
     call->told = 1;
     call->client_fd = -1;
-    return !told && call->inproc->app.on_disconnect;
+    return !told && call->inproc->app.on_disconnect
+           && !atomic_load(&call->inproc->forgotten);
 }
 
 static void tell(ac_call_t *call)
@@ -133,15 +135,16 @@ static void mind(ac_call_t *call, apr_time_t now)
     pthread_mutex_unlock(&call->mutex);
 }
 
-void ac_call_mind(void)
+apr_time_t ac_call_mind(apr_time_t now)
 {
-    apr_time_t now = apr_time_now();
+    apr_time_t wall = apr_time_now();
     ac_call_t *call;
     uint32_t at = 0;
 
     while ((call = ac_call_next(&at))) {
-        mind(call, now);
+        mind(call, wall);
     }
+    return now + MIND_EVERY;
 }
 
 unsigned ac_call_count(const ac_inproc_t *inproc)
@@ -261,7 +264,8 @@ static void resume(ac_call_t *call, ac_task_t *task)
         eventfd_read(call->event_fd, &n);
     }
     task->async = 0;
-    if (call->r->connection->aborted || has_left(call, task->got_client)) {
+    if (call->r->connection->aborted || atomic_load(&call->gone)
+        || has_left(call, task->got_client)) {
         client_left(call);
     }
 }

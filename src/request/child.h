@@ -31,6 +31,7 @@ typedef struct ac_workers_t {
 typedef struct ac_child_app_t {
     ac_workers_t workers[AC_WORKERS_KINDS];
     ac_park_account_t parking;
+    _Atomic unsigned waiting;   /* in process: requests that wait for its start */
     _Atomic int index;          /* in the board; -1 until found */
     _Atomic apr_time_t asked;   /* when ac_child_ask() told the manager last */
     _Atomic unsigned turn;      /* where to look first among equals */

@@ -3,9 +3,14 @@
 
 #include "request/inside.h"
 
+#include <sys/eventfd.h>
+#include <poll.h>
+#include <unistd.h>
+
 #include "http_core.h"
 #include "http_log.h"
 #include "http_protocol.h"
+#include "base/clock.h"
 #include "conn/park.h"
 #include "inproc/call.h"
 #include "request/client.h"
@@ -18,9 +23,20 @@ APLOG_USE_MODULE(appcore);
 typedef struct ac_inside_t {
     ac_task_t task;             /* first: a task is its request */
     const ac_mount_t *mount;
+    ac_inproc_t *inproc;
     ac_permit_t permit;
-    ac_call_t *call;
+    ac_call_t *call;            /* once the app has it */
+    ac_inproc_waiter_t waiter;
+    int joined;                 /* it waits for the app */
 } ac_inside_t;
+
+static int no_worker(request_rec *r, const ac_mount_t *mount)
+{
+    return ac_error_unavailable(r, mount, 0, "it holds all workers of this process "
+                                "that it may (AppCoreMaxWorkers)");
+}
+
+/* The call */
 
 /* The answer's end, and what the log says if there is none. */
 static int finish(request_rec *r, const ac_mount_t *mount, ac_call_t *call, int result)
@@ -31,7 +47,7 @@ static int finish(request_rec *r, const ac_mount_t *mount, ac_call_t *call, int 
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "app %s %s", mount->spec->name,
                       rv == OK ? "broke its answer off" : "gave no answer");
     }
-    if (r->connection->aborted && rv == OK && !failed) {
+    else if (r->connection->aborted && rv == OK) {
         return ac_error_client_gone(r);
     }
     return rv;
@@ -46,74 +62,18 @@ static int find_body(ac_body_t **pbody, request_rec *r, const ac_inproc_t *inpro
     if (apr_table_get(r->headers_in, "Content-Length")
         || apr_table_get(r->headers_in, "Transfer-Encoding") || r->connection->master) {
         *pbody = ac_body_create(r, inproc->max_body, &status);
-        if (*pbody) {
-            (*pbody)->bare = 1;
-            (*pbody)->replayable = 0;
-        }
+    }
+    if (*pbody) {
+        (*pbody)->bare = 1;
+        (*pbody)->replayable = 0;
     }
     return status;
 }
 
-/* Pending */
-
-static int step(ac_task_t *task)
-{
-    return ac_call_step(((ac_inside_t *)task)->call, task);
-}
-
-static void slow(ac_task_t *task)
-{
-    ac_workers_slow(&((ac_inside_t *)task)->permit);
-}
-
-static int hold(ac_task_t *task)
-{
-    (void)task;
-    return AC_TASK_WAIT;
-}
-
-static void parked(ac_task_t *task)
-{
-    ac_workers_leave(&((ac_inside_t *)task)->permit);
-}
-
-static int end(ac_task_t *task, int rv)
-{
-    ac_inside_t *s = (ac_inside_t *)task;
-
-    if (rv == AC_TASK_DROPPED) {
-        ac_call_drop(s->call);
-    }
-    rv = finish(task->r, s->mount, s->call, rv);
-    ac_workers_leave(&s->permit);
-    return rv == AC_ANSWERED ? OK : rv;
-}
-
-static int wait_for_app(request_rec *r, const ac_mount_t *mount, ac_call_t *call,
-                        ac_permit_t *permit)
-{
-    ac_inside_t *s = apr_pcalloc(r->pool, sizeof(*s));
-
-    ac_task_attach(&s->task, r);
-    s->task.step = step;
-    s->task.slow = slow;
-    s->task.hold = hold;
-    s->task.parked = parked;
-    s->task.end = end;
-    s->mount = mount;
-    s->permit = *permit;
-    s->call = call;
-    if (ac_conf_async(r, mount)) {
-        s->task.account = &ac_child()->apps[mount->index].parking;
-    }
-    permit->app = NULL;
-    return ac_park_run(&s->task);
-}
-
-/* On this worker */
-
+/* AC_TASK_WAIT with *pcall if the app leaves it pending; else what the handler
+ * returns. */
 static int call_app(request_rec *r, const ac_mount_t *mount, ac_inproc_t *inproc,
-                    ac_permit_t *permit)
+                    ac_call_t **pcall)
 {
     /* Lives as long as the call may be pending. */
     appcore_info *info = apr_pcalloc(r->pool, sizeof(*info));
@@ -133,25 +93,191 @@ static int call_app(request_rec *r, const ac_mount_t *mount, ac_inproc_t *inproc
     }
     call->challenge = ac_login_challenge;
     call->upgradable = (info->flags & (APPCORE_UPGRADABLE | APPCORE_CONNECT)) != 0;
+    *pcall = call;
     rv = ac_call_handle(call, info);
-    return rv == AC_TASK_WAIT ? wait_for_app(r, mount, call, permit)
-                              : finish(r, mount, call, rv);
+    return rv == AC_TASK_WAIT ? rv : finish(r, mount, call, rv);
+}
+
+/* The wait for the app */
+
+static void leave_queue(ac_inside_t *s)
+{
+    if (s->joined) {
+        s->joined = 0;
+        ac_inproc_leave(s->inproc, &s->waiter);
+        close(s->waiter.fd);
+        atomic_fetch_sub(&ac_child()->apps[s->mount->index].waiting, 1);
+    }
+}
+
+static int join_queue(ac_inside_t *s)
+{
+    _Atomic unsigned *waiting = &ac_child()->apps[s->mount->index].waiting;
+    const ac_settings_t *set = s->mount->spec->set;
+
+    if (s->joined) {
+        return 1;
+    }
+    if (atomic_fetch_add(waiting, 1) >= (unsigned)set->queue_limit.v) {
+        atomic_fetch_sub(waiting, 1);
+        return 0;
+    }
+    s->joined = 1;
+    s->waiter.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    s->task.fd = s->waiter.fd;
+    s->task.want = POLLIN;
+    s->task.watch_client = !ap_request_has_body(s->task.r);
+    s->task.deadline = ac_clock_now() + set->queue_time.v;
+    ac_inproc_join(s->inproc, &s->waiter);
+    ac_workers_slow(&s->permit);
+    return 1;
+}
+
+static int client_left(const ac_inside_t *s)
+{
+    return s->task.r->connection->aborted || (s->task.got_client & (POLLHUP | POLLERR))
+           || (s->task.watch_client && (s->task.got_client & POLLRDHUP));
+}
+
+/* The state is looked at after joining, so that no change of it is missed. */
+static int wait_for_start(ac_inside_t *s)
+{
+    request_rec *r = s->task.r;
+    eventfd_t n;
+
+    if (!join_queue(s)) {
+        return ac_error_unavailable(r, s->mount, 0, "too many requests wait for it "
+                                    "(AppCoreQueueLimit)");
+    }
+    if (s->task.got) {
+        eventfd_read(s->waiter.fd, &n);
+    }
+    if (atomic_load(&s->inproc->state) != AC_INPROC_STARTING) {
+        return OK;
+    }
+    if (client_left(s)) {
+        return ac_error_client_gone(r);
+    }
+    if (ac_clock_now() >= s->task.deadline) {
+        return ac_error_unavailable(r, s->mount, 0, "it was not ready within "
+                                    "AppCoreQueueTimeLimit");
+    }
+    return AC_TASK_WAIT;
+}
+
+/* The task */
+
+static int step(ac_task_t *task)
+{
+    ac_inside_t *s = (ac_inside_t *)task;
+    int rv;
+
+    if (s->call) {
+        return ac_call_step(s->call, task);
+    }
+    rv = wait_for_start(s);
+    if (rv != OK) {
+        return rv;
+    }
+    leave_queue(s);
+    if (atomic_load(&s->inproc->state) != AC_INPROC_READY) {
+        return ac_error_inside(task->r, s->mount, s->inproc);
+    }
+    rv = OK;
+    if (rv == OK && !s->permit.app && !ac_workers_try(&s->permit, task->r, s->mount)) {
+        rv = no_worker(task->r, s->mount);
+    }
+    if (rv != OK) {
+        return rv;
+    }
+    task->got = task->got_client = 0;
+    rv = call_app(task->r, s->mount, s->inproc, &s->call);
+    if (rv != AC_TASK_WAIT) {
+        s->call = NULL;
+        return rv;
+    }
+    return ac_call_step(s->call, task);
+}
+
+static void slow(ac_task_t *task)
+{
+    ac_workers_slow(&((ac_inside_t *)task)->permit);
+}
+
+static int hold(ac_task_t *task)
+{
+    ac_inside_t *s = (ac_inside_t *)task;
+
+    return s->call || s->permit.app || ac_workers_enter(&s->permit, task->r, s->mount)
+           ? AC_TASK_WAIT : no_worker(task->r, s->mount);
+}
+
+static void parked(ac_task_t *task)
+{
+    ac_workers_leave(&((ac_inside_t *)task)->permit);
+}
+
+static int end(ac_task_t *task, int rv)
+{
+    ac_inside_t *s = (ac_inside_t *)task;
+
+    leave_queue(s);
+    if (s->call) {
+        if (rv == AC_TASK_DROPPED) {
+            ac_call_drop(s->call);
+        }
+        rv = finish(task->r, s->mount, s->call, rv);
+    }
+    ac_workers_leave(&s->permit);
+    return rv == AC_ANSWERED ? OK : rv;
+}
+
+/* call: pending, or NULL. */
+static int wait_as_task(request_rec *r, const ac_mount_t *mount, ac_inproc_t *inproc,
+                        ac_call_t *call, ac_permit_t *permit)
+{
+    ac_inside_t *s = apr_pcalloc(r->pool, sizeof(*s));
+
+    ac_task_attach(&s->task, r);
+    s->task.step = step;
+    s->task.slow = slow;
+    s->task.hold = hold;
+    s->task.parked = parked;
+    s->task.end = end;
+    s->mount = mount;
+    s->inproc = inproc;
+    s->call = call;
+    s->permit = *permit;
+    permit->app = NULL;
+    if (ac_conf_async(r, mount)) {
+        s->task.account = &ac_child()->apps[mount->index].parking;
+    }
+    return ac_park_run(&s->task);
 }
 
 int ac_inside_serve(request_rec *r, const ac_mount_t *mount, ac_inproc_t *inproc)
 {
+    int state = atomic_load_explicit(&inproc->state, memory_order_acquire);
+    ac_call_t *call = NULL;
     ac_permit_t permit;
-    int rv;
+    int rv = OK;
 
-    if (atomic_load_explicit(&inproc->state, memory_order_acquire) != AC_INPROC_READY) {
-        return ac_error_unavailable(r, mount, 0, "it is not ready");
-    }
-    if (!ac_workers_enter(&permit, r, mount)) {
-        return ac_error_unavailable(r, mount, 0, "it holds all workers of this process "
-                                    "that it may (AppCoreMaxWorkers)");
-    }
     ac_park_hold(r->connection, mount->spec->set->keep_alive_hold.v);
-    rv = call_app(r, mount, inproc, &permit);
+    if (!ac_workers_enter(&permit, r, mount)) {
+        return no_worker(r, mount);
+    }
+    if (state != AC_INPROC_READY && state != AC_INPROC_STARTING) {
+        rv = ac_error_inside(r, mount, inproc);
+    }
+    if (rv == OK && state == AC_INPROC_READY) {
+        rv = call_app(r, mount, inproc, &call);
+    }
+    else if (rv == OK) {
+        rv = AC_TASK_WAIT;
+    }
+    if (rv == AC_TASK_WAIT) {
+        rv = wait_as_task(r, mount, inproc, call, &permit);
+    }
     ac_workers_leave(&permit);
     return rv;
 }
