@@ -280,7 +280,8 @@ static int run_async(park_t *pk, ac_task_t *task)
     if (rv != AC_TASK_WAIT) {
         return rv;
     }
-    if (take_accounts(pk) && ac_poke_start() == APR_SUCCESS && park_now(pk)) {
+    if (!task->stay && take_accounts(pk) && ac_poke_start() == APR_SUCCESS
+        && park_now(pk)) {
         task->parked(task);
         return SUSPENDED;
     }
@@ -350,7 +351,7 @@ static int go_on(park_t *pk)
     ac_nest_collect(&pk->nest, pk->task);
     atomic_fetch_add(&park.running, 1);
     rv = ac_block_for(pk->task, 0);
-    if (rv == AC_TASK_WAIT && !park_now(pk)) {
+    if (rv == AC_TASK_WAIT && (pk->task->stay || !park_now(pk))) {
         rv = ac_block_run(pk->task);
     }
     atomic_fetch_sub(&park.running, 1);

@@ -40,6 +40,7 @@ struct ac_task_t {
     /* Writing does not block: FLUSH is taken off, and conn_rec.data_in_output_filters
      * says that the client has to take something first. */
     unsigned async:1;
+    unsigned stay:1;            /* the connection must not go back to the MPM now */
     unsigned hurry:1;           /* no budget: other requests need the worker */
 
     /* The client; ac_task_attach(). */

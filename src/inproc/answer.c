@@ -94,7 +94,8 @@ static int pass(ac_call_t *call, int quietly)
     if (quietly) {
         ac_park_quietly(r->connection, 0);
     }
-    if (rv == APR_SUCCESS && !r->connection->aborted) {
+    /* mod_http2 marks a stream that it has all of as well. */
+    if (rv == APR_SUCCESS && (call->finished || !r->connection->aborted)) {
         return APPCORE_OK;
     }
     if (ac_head_client_gone(r, rv)) {
@@ -121,9 +122,10 @@ static int start(ac_call_t *call, int status, appcore_str reason,
                  const appcore_field *fields, size_t n)
 {
     request_rec *r = call->r;
+    const char *text = ac_answer_reason(reason, r->pool);
     ac_answer_head_t head;
 
-    if (call->started || call->upgraded || status < 200 || status > 999
+    if (call->started || call->upgraded || status < 200 || status > 999 || !text
         || !ac_answer_head(&head, fields, n, r->pool)) {
         return APPCORE_INVALID;
     }
@@ -135,8 +137,7 @@ static int start(ac_call_t *call, int status, appcore_str reason,
         return APPCORE_OK;
     }
     ac_head_private(head.fields);
-    ac_head_apply(r, status, ac_answer_reason(reason, r->pool), head.fields,
-                  call->prior_status);
+    ac_head_apply(r, status, text, head.fields, call->prior_status);
     if (head.close) {
         r->connection->keepalive = AP_CONN_CLOSE;
     }
@@ -247,24 +248,45 @@ static void undo(ac_call_t *call)
     }
 }
 
-int ac_answer_end(ac_call_t *call, int result)
+/* A stream of HTTP/2 has no socket to shut down. */
+static ac_call_end_e cut_off(ac_call_t *call)
+{
+    conn_rec *c = call->r->connection;
+
+    if (call->aborted && c->master && call->committed && !call->finished) {
+        ac_head_broken(call->r, brigade(call));
+    }
+    c->aborted = 1;
+    c->keepalive = AP_CONN_CLOSE;
+    return AC_CALL_CLIENT_GONE;
+}
+
+ac_call_end_e ac_answer_end(ac_call_t *call, int result)
 {
     int whole = result == APPCORE_OK && call->started
                 && (call->left <= 0 || call->bodiless);
+    int rv;
 
+    if (call->aborted || (atomic_load(&call->gone) && !call->finished)) {
+        return cut_off(call);
+    }
+    if (!whole && !call->finished && ac_call_look(call)) {
+        return cut_off(call);
+    }
     if (call->finished || call->upgraded) {
-        return 1;
+        return AC_CALL_ANSWERED;
     }
     if (!whole && !call->committed) {
         undo(call);
-        return 0;
+        return AC_CALL_NO_ANSWER;
     }
     if (!whole) {
         ac_head_broken(call->r, brigade(call));
-        return 0;
+        return AC_CALL_BROKEN;
     }
     append_end(call);
-    return pass(call, call->later) != APPCORE_FAILED;
+    rv = pass(call, call->later);
+    return rv == APPCORE_GONE ? AC_CALL_CLIENT_GONE : AC_CALL_ANSWERED;
 }
 
 void ac_answer_push(ac_call_t *call)
@@ -491,7 +513,7 @@ static int send_file(ac_call_t *call, appcore_str path, int64_t offset, int64_t 
     const char *name = apr_pstrmemdup(call->r->pool, path.p, path.len);
     int rv;
 
-    if (offset < 0 || memchr(path.p, '\0', path.len)) {
+    if (offset < 0 || length < -1 || memchr(path.p, '\0', path.len)) {
         return APPCORE_INVALID;
     }
     rv = may_write(call, length > 0 ? length : 0, 0);

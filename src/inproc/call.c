@@ -297,23 +297,20 @@ int ac_call_handle(ac_call_t *call, const appcore_info *info)
     return rv;
 }
 
-int ac_call_finish(ac_call_t *call, int result, int *pfailed)
+int ac_call_finish(ac_call_t *call, int result, ac_call_end_e *pend)
 {
-    request_rec *r = call->r;
     int rv = OK;
 
-    *pfailed = 0;
+    *pend = AC_CALL_ANSWERED;
     if (result == APPCORE_DECLINED && !call->started && !call->was_read) {
         rv = DECLINED;
     }
     else if (call->instead) {
         rv = call->instead;
     }
-    else if (!r->connection->aborted && !atomic_load(&call->gone)) {
-        *pfailed = !ac_answer_end(call, result);
-        if (*pfailed && !call->committed) {
-            rv = HTTP_INTERNAL_SERVER_ERROR;
-        }
+    else {
+        *pend = ac_answer_end(call, result);
+        rv = *pend == AC_CALL_NO_ANSWER ? HTTP_INTERNAL_SERVER_ERROR : call->instead;
     }
     ac_call_give_event_fd(call);
     ac_slots_give(&slots, &call->slot);

@@ -103,9 +103,16 @@ int ac_call_step(ac_call_t *call, ac_task_t *task);
 /* The request goes although the call is pending. */
 void ac_call_drop(ac_call_t *call);
 
+typedef enum ac_call_end_e {
+    AC_CALL_ANSWERED = 0,
+    AC_CALL_NO_ANSWER,          /* nothing was sent */
+    AC_CALL_BROKEN,             /* the client sees that it is not whole */
+    AC_CALL_CLIENT_GONE
+} ac_call_end_e;
+
 /* After it has ended: brings the response to its end, gives the call back. OK, or
- * what the handler returns. *pfailed: the app gave no answer, or none that is whole. */
-int ac_call_finish(ac_call_t *call, int result, int *pfailed);
+ * what the handler returns. */
+int ac_call_finish(ac_call_t *call, int result, ac_call_end_e *pend);
 
 /* A duty of the minder: tells apps of clients that left while they were busy with
  * their requests. */
@@ -141,15 +148,17 @@ void ac_call_pop(const ac_frame_t *frame);
  * nowhere from now on. */
 void ac_call_end(ac_call_t *call);
 void ac_call_give_event_fd(ac_call_t *call);
+/* A look at the client, without waiting: POLLRDHUP, POLLHUP, POLLERR. HTTP/2 streams
+ * have no socket; mod_http2 marks them. */
+short ac_call_look(const ac_call_t *call);
 /* Looks the number up and locks the call's mutex; NULL if it leads nowhere. */
 ac_call_t *ac_call_lock(appcore_request number);
 void ac_call_unlock(ac_call_t *call);
 /* Calls what was posted, one by one. */
 void ac_call_run_mail(ac_call_t *call);
 
-/* inproc/answer.c: the end of the response, if it is not there yet. 0 if the client
- * sees that it is not whole. */
-int ac_answer_end(ac_call_t *call, int result);
+/* inproc/answer.c: the end of the response, if it is not there yet. */
+ac_call_end_e ac_answer_end(ac_call_t *call, int result);
 /* What the client has not taken yet goes out as far as it does without waiting. */
 void ac_answer_push(ac_call_t *call);
 

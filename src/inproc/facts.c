@@ -17,6 +17,9 @@
 
 APLOG_USE_MODULE(appcore);
 
+/* httpd cuts a line of its log there. */
+#define TEXT_MAX 8192
+
 static int is_name(appcore_str name)
 {
     size_t i;
@@ -123,40 +126,26 @@ static int level_of(const ac_inproc_t *inproc, appcore_request number)
                  : ap_get_server_module_loglevel(inproc->server, APLOG_MODULE_INDEX);
 }
 
-static void log_line(const ac_inproc_t *inproc, appcore_request number, int level,
-                     const char *line, int len)
-{
-    ac_frame_t *frame = number ? ac_call_frame(number) : NULL;
-    const char *name = inproc->mount->spec->name;
-
-    if (frame) {
-        ap_log_rerror(APLOG_MARK, level, 0, frame->call->r, "[app %s] %.*s", name, len,
-                      line);
-    }
-    else {
-        ap_log_error(APLOG_MARK, level, 0, inproc->server, "[app %s] %.*s", name, len,
-                     line);
-    }
-}
-
 void ac_table_log(const appcore_host *host, appcore_request number, int level,
                   appcore_str text)
 {
     const ac_inproc_t *inproc = (const ac_inproc_t *)host;
-    const char *at = text.p, *end = text.p + text.len;
+    const char *name = inproc->mount->spec->name;
+    ac_frame_t *frame = number ? ac_call_frame(number) : NULL;
+    int len = text.len < TEXT_MAX ? (int)text.len : TEXT_MAX;
 
-    if (level < APPCORE_LOG_ERROR) {
-        level = APPCORE_LOG_ERROR;
-    }
-    if (level > level_of(inproc, number)) {
+    level = level < APPCORE_LOG_ERROR ? APPCORE_LOG_ERROR
+            : level > APLOG_TRACE8 ? APLOG_TRACE8 : level;
+    if (!text.p || level > level_of(inproc, number)) {
         return;
     }
-    while (at < end) {
-        const char *stop = memchr(at, '\n', (size_t)(end - at));
-        size_t len = (size_t)((stop ? stop : end) - at);
-
-        log_line(inproc, number, level, at, len > 8000 ? 8000 : (int)len);
-        at += len + 1;
+    if (frame) {
+        ap_log_rerror(APLOG_MARK, level, 0, frame->call->r, "app %s: %.*s", name, len,
+                      text.p);
+    }
+    else {
+        ap_log_error(APLOG_MARK, level, 0, inproc->server, "app %s: %.*s", name, len,
+                     text.p);
     }
 }
 

@@ -131,23 +131,11 @@ int ac_answer_head(ac_answer_head_t *head, const appcore_field *fields, size_t n
 
 const char *ac_answer_reason(appcore_str reason, apr_pool_t *p)
 {
-    char *text, *to;
-    size_t i;
-
     if (!reason.len) {
         return "";
     }
-    to = text = apr_palloc(p, reason.len + 1);
-    for (i = 0; i < reason.len; ++i) {
-        if (reason.p[i] == '\t') {
-            *to++ = ' ';
-        }
-        else if (ac_char_is(reason.p[i], AC_CHAR_VALUE)) {
-            *to++ = reason.p[i];
-        }
-    }
-    *to = '\0';
-    return text;
+    return ac_char_span(reason.p, reason.len, AC_CHAR_VALUE) == reason.len
+           ? apr_pstrmemdup(p, reason.p, reason.len) : NULL;
 }
 
 int ac_answer_trailer_allowed(appcore_str name, appcore_str value)

@@ -20,7 +20,7 @@ typedef struct ac_answer_head_t {
 /* 0 if a field is none that HTTP allows, or the lengths contradict each other. */
 int ac_answer_head(ac_answer_head_t *head, const appcore_field *fields, size_t n,
                    apr_pool_t *p);
-/* A reason for a status line, with control bytes left out. */
+/* A reason for a status line; NULL if it has a byte that none may have. */
 const char *ac_answer_reason(appcore_str reason, apr_pool_t *p);
 /* May this field stand behind the body? Nothing that frames, routes, or says how the
  * body is to be read. */

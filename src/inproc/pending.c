@@ -11,6 +11,7 @@
 
 #include "http_connection.h"
 #include "base/clock.h"
+#include "conn/park.h"
 #include "inproc/thread.h"
 
 /* A request that is younger will be over before its client could be missed. */
@@ -103,15 +104,14 @@ static void client_left(ac_call_t *call)
     }
 }
 
-/* HTTP/2 streams have no socket; mod_http2 marks them. */
-static int is_cut_off(const ac_call_t *call)
+short ac_call_look(const ac_call_t *call)
 {
     struct pollfd pfd = { .fd = call->client_fd, .events = POLLRDHUP };
 
     if (call->client_fd < 0) {
-        return call->r->connection->aborted;
+        return call->r->connection->aborted ? POLLHUP : 0;
     }
-    return poll(&pfd, 1, 0) > 0 && has_left(call, pfd.revents);
+    return poll(&pfd, 1, 0) > 0 ? pfd.revents : 0;
 }
 
 static void mind(ac_call_t *call, apr_time_t now)
@@ -120,7 +120,8 @@ static void mind(ac_call_t *call, apr_time_t now)
 
     pthread_mutex_lock(&call->mutex);
     if (atomic_load(&call->slot.number) && call->state == AC_CALL_APP && !call->told
-        && now - call->r->request_time > MIND_AFTER && is_cut_off(call)) {
+        && now - call->r->request_time > MIND_AFTER
+        && has_left(call, ac_call_look(call))) {
         mine = notice(call);
         call->guests += mine;
     }
@@ -230,6 +231,27 @@ static void check_time(ac_call_t *call, ac_task_t *task)
     task->got_client |= POLLIN | POLLOUT;
 }
 
+/* A socket that was reset would be reported all the time. And the MPM would close an
+ * aborted connection, or one to which it cannot write what is held, while the app still
+ * has the request. */
+static void want_no_client(ac_call_t *call, ac_task_t *task)
+{
+    conn_rec *c = call->r->connection;
+
+    task->client_fd = -1;
+    task->client_is_socket = 0;
+    task->want_client = 0;
+    task->watch_client = task->reads_body = 0;
+    if (!c->master) {
+        c->aborted = 0;
+        if (c->data_in_output_filters) {
+            ac_park_flush(c);
+        }
+        task->stay = c->data_in_output_filters != 0;
+        c->aborted = 0;
+    }
+}
+
 static void want(ac_call_t *call, ac_task_t *task)
 {
     task->fd = call->event_fd;
@@ -241,11 +263,7 @@ static void want(ac_call_t *call, ac_task_t *task)
     task->reads_body = (call->want_client & POLLIN) && !call->upgraded;
     task->watch_client = is_quiet(call);
     if (atomic_load(&call->gone)) {
-        /* A socket that was reset would be reported all the time. */
-        task->client_fd = -1;
-        task->client_is_socket = 0;
-        task->want_client = 0;
-        task->watch_client = task->reads_body = 0;
+        want_no_client(call, task);
     }
 }
 
@@ -267,6 +285,7 @@ static void resume(ac_call_t *call, ac_task_t *task)
     if (call->r->connection->aborted || atomic_load(&call->gone)
         || has_left(call, task->got_client)) {
         client_left(call);
+        call->r->connection->aborted = 1;
     }
 }
 

@@ -188,7 +188,7 @@ int ac_table_limit_body(appcore_request number, int64_t size)
     if (!call) {
         return rv;
     }
-    rv = call->was_read ? APPCORE_INVALID : APPCORE_OK;
+    rv = call->was_read || size < -1 ? APPCORE_INVALID : APPCORE_OK;
     if (rv == APPCORE_OK && call->body) {
         /* The administrator's limit stays. */
         call->body->limit = size;

@@ -41,14 +41,20 @@ static int no_worker(request_rec *r, const ac_mount_t *mount)
 /* The answer's end, and what the log says if there is none. */
 static int finish(request_rec *r, const ac_mount_t *mount, ac_call_t *call, int result)
 {
-    int failed, rv = ac_call_finish(call, result, &failed);
+    ac_call_end_e how;
+    int rv = ac_call_finish(call, result, &how);
 
-    if (failed) {
+    switch (how) {
+    case AC_CALL_NO_ANSWER:
+    case AC_CALL_BROKEN:
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "app %s %s", mount->spec->name,
-                      rv == OK ? "broke its answer off" : "gave no answer");
-    }
-    else if (r->connection->aborted && rv == OK) {
+                      how == AC_CALL_BROKEN ? "broke its answer off"
+                                            : "gave no answer");
+        return rv;
+    case AC_CALL_CLIENT_GONE:
         return ac_error_client_gone(r);
+    case AC_CALL_ANSWERED:
+        break;
     }
     return rv;
 }
@@ -183,12 +189,8 @@ static int step(ac_task_t *task)
     if (atomic_load(&s->inproc->state) != AC_INPROC_READY) {
         return ac_error_inside(task->r, s->mount, s->inproc);
     }
-    rv = OK;
-    if (rv == OK && !s->permit.app && !ac_workers_try(&s->permit, task->r, s->mount)) {
-        rv = no_worker(task->r, s->mount);
-    }
-    if (rv != OK) {
-        return rv;
+    if (!s->permit.app && !ac_workers_try(&s->permit, task->r, s->mount)) {
+        return no_worker(task->r, s->mount);
     }
     task->got = task->got_client = 0;
     rv = call_app(task->r, s->mount, s->inproc, &s->call);
@@ -260,20 +262,17 @@ int ac_inside_serve(request_rec *r, const ac_mount_t *mount, ac_inproc_t *inproc
     int state = atomic_load_explicit(&inproc->state, memory_order_acquire);
     ac_call_t *call = NULL;
     ac_permit_t permit;
-    int rv = OK;
+    int rv = AC_TASK_WAIT;
 
+    if (state != AC_INPROC_READY && state != AC_INPROC_STARTING) {
+        return ac_error_inside(r, mount, inproc);
+    }
     ac_park_hold(r->connection, mount->spec->set->keep_alive_hold.v);
     if (!ac_workers_enter(&permit, r, mount)) {
         return no_worker(r, mount);
     }
-    if (state != AC_INPROC_READY && state != AC_INPROC_STARTING) {
-        rv = ac_error_inside(r, mount, inproc);
-    }
-    if (rv == OK && state == AC_INPROC_READY) {
+    if (state == AC_INPROC_READY) {
         rv = call_app(r, mount, inproc, &call);
-    }
-    else if (rv == OK) {
-        rv = AC_TASK_WAIT;
     }
     if (rv == AC_TASK_WAIT) {
         rv = wait_as_task(r, mount, inproc, call, &permit);
