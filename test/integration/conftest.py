@@ -5,7 +5,9 @@ the error log that the test did not announce, the processes that there should be
 zombie, no descriptor more than before, no core file."""
 
 import os
+import shutil
 import sys
+import tempfile
 
 import pytest
 
@@ -16,15 +18,48 @@ import processes  # noqa: E402
 from processes import wait_for  # noqa: E402
 
 HELPERS = ("httpd", "keeper", "manager", "relay")
+# Files of tests that take longer than all others.
+LONGEST = (
+    "test_140_templates", "test_105_supervisor", "test_135_ancm_life",
+    "test_135_folder", "test_030_crash", "test_121_companion_dotnet",
+    "test_107_supervisor_reload", "test_108_supervisor_end", "test_076_concurrency",
+    "test_160_park", "test_106_upgrade", "test_020_reload", "test_130_ancm_startup",
+    "test_070_retry", "test_066_h2c", "test_061_time", "test_141_servers",
+    "test_133_ancm_failures", "test_136_warmup")
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "mpm: runs on every multi-processing module")
     config.addinivalue_line("markers", "root: needs to be run as root")
     config.addinivalue_line("markers", "ancm(id, …): proves these of docs/ancm-parity.md")
+    config.addinivalue_line("markers", "quiet: measures, so no other test may run")
+    if not is_worker(config):
+        os.environ["APPCORE_SHARED"] = tempfile.mkdtemp(prefix="ac-shared-", dir="/tmp")
+        os.chmod(os.environ["APPCORE_SHARED"], 0o755)
 
 
-def pytest_collection_modifyitems(items):
+def pytest_unconfigure(config):
+    if not is_worker(config):
+        shutil.rmtree(os.environ["APPCORE_SHARED"], ignore_errors=True)
+
+
+def pytest_sessionfinish(session, exitstatus):
+    """Of many files none may be left when the quiet ones are asked for apart."""
+    if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED \
+            and "quiet" in session.config.option.markexpr:
+        session.exitstatus = pytest.ExitCode.OK
+
+
+def is_worker(config):
+    """One of several processes (pytest -n); the one that started them is none."""
+    return hasattr(config, "workerinput")
+
+
+def pytest_collection_modifyitems(config, items):
+    if is_worker(config):
+        # Files are handed out in this order: at the end none should be waited for.
+        items.sort(key=lambda item: LONGEST.index(item.path.stem)
+                   if item.path.stem in LONGEST else len(LONGEST))
     if not environment.AS_ROOT:
         for item in items:
             if item.get_closest_marker("root"):

@@ -3,8 +3,10 @@
 """ASP.NET Core apps, published once per run of the tests. Nothing is fetched, what the
 SDK brings must be enough: but for apps that bring their runtime."""
 
-import atexit
+import contextlib
+import fcntl
 import functools
+import hashlib
 import json
 import os
 import re
@@ -33,12 +35,35 @@ NUGET = """\
 NO_ENCRYPTOR = r"XmlKeyManager\[35\] No XML encryptor configured"
 
 
-@functools.lru_cache(None)
 def cache():
-    folder = tempfile.mkdtemp(prefix="ac-dotnet-", dir="/tmp")
-    atexit.register(shutil.rmtree, folder, True)
-    os.chmod(folder, 0o755)
+    """A folder that all processes of a run of pytest share."""
+    folder = os.path.join(os.environ["APPCORE_SHARED"], "dotnet")
+    os.makedirs(folder, 0o755, exist_ok=True)
     return folder
+
+
+@contextlib.contextmanager
+def locked(name):
+    with open(os.path.join(cache(), name + ".lock"), "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def once(function):
+    """One process of the run calls it with these arguments, all get its result."""
+    @functools.lru_cache(None)
+    def wrapper(*arguments):
+        key = json.dumps([function.__name__, *arguments])
+        name = "made-" + hashlib.sha256(key.encode()).hexdigest()
+        path = os.path.join(cache(), name)
+        with locked(name):
+            if not os.path.exists(path):
+                made = function(*arguments)
+                with open(path, "w", encoding="utf-8") as f:
+                    f.write(made)
+        with open(path, encoding="utf-8") as f:
+            return f.read()
+    return wrapper
 
 
 def try_run(*arguments):
@@ -87,19 +112,25 @@ def publish(source, name):
     return target
 
 
-@functools.lru_cache(None)
+def new(source, kind):
+    """One at a time: the templates' own cache bears no two."""
+    with locked("new"):
+        run("new", kind, "-n", "Unmodified", "-o", source, "--no-restore")
+
+
+@once
 def template(kind):
     """An app as `dotnet new` makes it, unmodified and published."""
     need_sdk()
     source = os.path.join(cache(), kind)
-    run("new", kind, "-n", "Unmodified", "-o", source, "--no-restore")
+    new(source, kind)
     return publish(source, kind)
 
 
 def source_of_template(kind):
     """A folder of its own with what `dotnet new` makes."""
     source = tempfile.mkdtemp(prefix=kind + "-", dir=cache())
-    run("new", kind, "-n", "Unmodified", "-o", source, "--no-restore")
+    new(source, kind)
     return source
 
 
@@ -128,7 +159,7 @@ def own_source(text, name, version):
     return source
 
 
-@functools.lru_cache(None)
+@once
 def program(text, name="own"):
     """An app of one source file."""
     need_sdk()
@@ -136,7 +167,7 @@ def program(text, name="own"):
     return publish(source, os.path.basename(source))
 
 
-@functools.lru_cache(None)
+@once
 def with_runtime(text, version, *options):
     """The same, of that version of .NET, which it brings along. Where NuGet cannot be
     reached the test is skipped."""
@@ -152,7 +183,7 @@ def with_runtime(text, version, *options):
     return target
 
 
-@functools.lru_cache(None)
+@once
 def project(folder, name):
     """An app of several source files; its assembly has the name of the folder."""
     need_sdk()

@@ -6,6 +6,7 @@ its error log and its processes."""
 import grp
 import os
 import pwd
+import random
 import re
 import shutil
 import signal
@@ -61,6 +62,7 @@ PARK_CONF = {
     "hold": "AppCoreKeepAliveHold 5ms\n",
 }
 MODULES = ("unixd", "authz_core")
+TAKEN_PORTS = []
 
 # Lines that no test may cause without saying so.
 BAD_LINE = re.compile(r"\[appcore:(error|warn|crit|alert|emerg)\]"
@@ -96,10 +98,22 @@ def speaks_http2():
         return b"libnghttp2.so" in f.read()
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+def free_port(low=61000, high=65500):
+    """None that the kernel gives to clients, or AppCore to apps; and nobody else who
+    runs tests on this machine gets it as long as this process lives."""
+    while True:
+        port = random.SystemRandom().randint(low, high)
+        token = socket.socket(socket.AF_UNIX)
+        try:
+            token.bind(f"\0appcore-test-port-{port}")
+            with socket.socket() as s:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                s.bind(("", port))
+        except OSError:
+            token.close()
+            continue
+        TAKEN_PORTS.append(token)
+        return port
 
 
 def static_modules():
@@ -363,8 +377,7 @@ class Env:
     def zombies(self):
         ours = {self.httpd_pid(), self.keeper(), self.helper("manager"),
                 self.helper("relay")}
-        return [p for p in processes.everything().values()
-                if p.state == "Z" and p.ppid in ours]
+        return [p for pid in ours for p in processes.children(pid) if p.state == "Z"]
 
     def helpers(self):
         return [self.keeper(), self.helper("manager"), self.helper("relay")]

@@ -92,7 +92,7 @@ def put(env, name, files):
 
 @pytest.fixture(scope="module")
 def httpd(env):
-    env.free = environment.free_port() % 15000 + 33000
+    env.free = environment.free_port(20000, 32000)
     text = ""
     for name, (files, directives, _, _) in FOUND.items():
         text += block(name, put(env, name, files),

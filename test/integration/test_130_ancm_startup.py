@@ -76,9 +76,7 @@ def site(env, hosting_model):  # noqa: F811
              f"AppCoreEnvironmentVariable ANCM_LAUNCHER_ARGS {DLL}")
     made.add("preferring", variables={"ASPNETCORE_ENVIRONMENT": "Debug"}, directives=(
         "AppCoreEnvironmentVariable ANCM_PREFER_ENVIRONMENT_VARIABLES true"))
-    env.port_wanted = environment.free_port()
-    while not 1025 <= env.port_wanted <= 48000:
-        env.port_wanted = environment.free_port()
+    env.port_wanted = environment.free_port(20000, 32000)
     made.add("port", variables={"ASPNETCORE_PORT": str(env.port_wanted)})
     made.add("port-empty", variables={"ASPNETCORE_PORT": ""})
     for bad in ("1024", "48001", "noninteger"):
