@@ -232,7 +232,7 @@ def test_breaker(httpd):
     assert int(answer.header("Retry-After")) > 0
     began = time.monotonic()
     httpd.get("/breaker/")
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 3     # not AppCoreQueueTimeLimit
 
 
 def test_breaker_stays_open_when_the_manager_dies(httpd):

@@ -219,7 +219,7 @@ def test_events_arrive_while_the_app_pauses(raw, httpd, framing):
             assert b"data:%d" % i in client.receive(b"data:%d\n" % i)
             took.append(time.monotonic() - began)
         raw.open(f"{name}.{count + 1}")
-    assert statistics.median(took) < 0.2, took
+    assert statistics.median(took) < 0.5, took
 
 
 @pytest.mark.mpm

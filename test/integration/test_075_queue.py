@@ -95,7 +95,7 @@ def test_queue_time_limit(httpd):
         began = time.monotonic()
         answer = httpd.get("/hasty/pid")
         assert unavailable(answer)
-        assert 0.29 < time.monotonic() - began < 2
+        assert 0.29 < time.monotonic() - began < 10
     assert len(hasty.events("start")) == 1
     hasty.open("now")
     # The start went on, and nobody is left in the queue.
@@ -125,8 +125,8 @@ def test_workers_that_one_app_may_hold(httpd):
     for _ in range(3):
         began = time.monotonic()
         answer = httpd.get("/slow/pid")
-        assert unavailable(answer) and time.monotonic() - began < 1
-    assert neighbours_are_well(httpd) < 2
+        assert unavailable(answer) and time.monotonic() - began < 5
+    assert neighbours_are_well(httpd) < 5
     slow.open(gate)
     thread.join()
     assert [r.status for r in results] == [200] * 4
@@ -152,7 +152,7 @@ def test_an_app_that_does_not_start_leaves_workers_to_others(httpd):
     thread.start()
     wait_for(lambda: len(refused) == 30 - THREADS // 4)
     assert all(unavailable(a) for a in refused)
-    assert neighbours_are_well(httpd) < 2
+    assert neighbours_are_well(httpd) < 5
     stuck.open("now")
     thread.join()
     assert sorted(r.status for r in results) == [200] * 16 + [503] * 14

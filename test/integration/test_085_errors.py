@@ -126,7 +126,7 @@ def test_breaker(httpd):
     assert time.monotonic() - began < 10
     began = time.monotonic()
     answer = page(httpd, "/breaks/pid")
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 3     # not AppCoreQueueTimeLimit
     wait = int(answer.header("Retry-After"))
     assert answer.status == 503 and 0 < wait <= 30
     assert "exit status 7" in answer.plain

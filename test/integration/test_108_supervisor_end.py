@@ -73,10 +73,10 @@ def test_stop_does_not_wait_for_a_keeper_that_starts_late(httpd):
     begin = time.monotonic()
     answer = httpd.get("/coldest/pid")
     assert answer.status == 503 and answer.header("Retry-After")
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 4
     begin = time.monotonic()
     httpd.stop()
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 4
     with socket.socket() as s:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         s.bind(("127.0.0.1", httpd.port))
@@ -118,7 +118,7 @@ def test_killed_httpd_leaves_nothing(httpd):
 def with_limits(env, term_ms):
     """One app whose folder asks for more time than httpd's configuration gives, one
     that asks for less."""
-    text = "AppCoreShutdownTimeLimit 3\n"
+    text = "AppCoreShutdownTimeLimit 5\n"
     for name, limit, takes in (("patient", 12, term_ms), ("hasty", 1, 60000)):
         text += block(env, name)
         with open(env.path("apps", name, "web.config"), "w", encoding="utf-8") as f:
@@ -136,7 +136,7 @@ def test_limit_of_the_folder_counts_at_the_end(httpd, how):
     """httpd waits longer than its own configuration says; without httpd the keeper
     does."""
     httpd.allow(r"\[appcore:\w+\].* app hasty: ")
-    reload(httpd, with_limits(httpd, 8500 if how == "stop" else 4000))
+    reload(httpd, with_limits(httpd, 8500 if how == "stop" else 6000))
     patient, hasty = (int(get(httpd, name)) for name in ("patient", "hasty"))
     httpd.wait_quiet()
     begin = time.monotonic()
@@ -146,7 +146,7 @@ def test_limit_of_the_folder_counts_at_the_end(httpd, how):
         os.kill(httpd.httpd_pid(), signal.SIGTERM)
     wait_for(lambda: not processes.alive(hasty), 20, "the end of the hasty one")
     assert processes.alive(patient)
-    assert 0.9 < time.monotonic() - begin < 3
+    assert 0.9 < time.monotonic() - begin < 5
     wait_for(lambda: not processes.alive(patient), 20, "the end of the patient one")
     assert re.search(r"app patient: goodbye$", httpd.recent_log(), re.M)
     if how == "killed":

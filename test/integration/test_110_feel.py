@@ -18,6 +18,8 @@ import env as environment
 import processes
 from processes import wait_for
 
+pytestmark = pytest.mark.quiet
+
 STARTS = 11
 MOUNTS = 500
 ROUNDS = 5

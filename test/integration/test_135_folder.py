@@ -55,7 +55,7 @@ AppCoreMount /named named
 AppCoreMount /broken broken
 <AppCoreApp slow>
     AppCorePath {root}/apps/slow
-    AppCoreEnvironmentVariable START_DELAY_MS 1500
+    AppCoreEnvironmentVariable START_GATE now
 </AppCoreApp>
 AppCoreMount /slow slow
 """
@@ -212,6 +212,7 @@ def test_page_that_appears_during_a_start(httpd):
     assert (answers[0].status, answers[0].text) == (503, PAGE)
     wait_for(lambda: not httpd.app_processes(httpd.path("apps", "slow")),
              what="the end of the app that was starting")
+    put(httpd, "slow", "now")
     os.unlink(path)
     wait_for(lambda: not is_offline(httpd, "slow"), what="a start")
 

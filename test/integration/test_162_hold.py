@@ -148,6 +148,7 @@ def test_pipelined_requests(httpd):
             text += piece
 
 
+@pytest.mark.quiet
 def test_no_more_than_half_of_the_workers(httpd):
     """Sixteen connections that pause leave the rest of the server alone."""
     stop = threading.Event()

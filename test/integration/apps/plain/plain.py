@@ -178,6 +178,8 @@ def start():
     if os.environ.get("START_TEXT"):
         print(os.environ["START_TEXT"], file=sys.stderr, flush=True)
     time.sleep(int(os.environ.get("START_DELAY_MS", "0")) / 1000)
+    while os.environ.get("START_GATE") and not os.path.exists(os.environ["START_GATE"]):
+        time.sleep(0.002)
     if os.environ.get("START_EXIT"):
         sys.exit(int(os.environ["START_EXIT"]))
     if os.environ.get("IGNORE_TERM"):
