@@ -167,16 +167,21 @@ static int listen_on(int family, uint32_t *pport)
     struct sockaddr *address = family == AF_INET ? (struct sockaddr *)&four
                                                  : (struct sockaddr *)&six;
     socklen_t len = family == AF_INET ? sizeof(four) : sizeof(six);
+    in_port_t *at = family == AF_INET ? &four.sin_port : &six.sin6_port;
     int fd = socket(family, SOCK_STREAM, 0);
+    unsigned tries = 0;
 
     ck_assert_int_ge(fd, 0);
-    if (bind(fd, address, len) != 0) {
+    /* None that the kernel may give to a client of somebody else afterwards. */
+    do {
+        *at = htons((uint16_t)(61000 + ((unsigned)getpid() + tries * 31) % 4500));
+    } while (bind(fd, address, len) != 0 && errno == EADDRINUSE && ++tries < 4500);
+    if (getsockname(fd, address, &len) != 0 || *at == 0) {
         close(fd);
         return -1;
     }
     ck_assert_int_eq(listen(fd, 4), 0);
-    getsockname(fd, address, &len);
-    *pport = ntohs(family == AF_INET ? four.sin_port : six.sin6_port);
+    *pport = ntohs(*at);
     return fd;
 }
 
