@@ -203,7 +203,7 @@ def test_a_cluster_outlives_all_its_workers(httpd):
     main = main_pid(httpd, "single") if httpd.get("/single/").status == 200 else 0
     pids = set()
     for _ in range(5):
-        pid = seen(httpd, "single", "/exit")["pid"]
+        pid = seen(httpd, "single", "/exit", timeout=90)["pid"]
         assert pid not in pids and pid != main
         pids.add(pid)
         wait_for(lambda pid=pid: not processes.alive(pid), what="the worker's end")

@@ -70,7 +70,7 @@ MinSpareThreads 1
 MaxSpareThreads {2 * THREADS}
 StartServers 1
 AsyncRequestWorkerFactor 100
-Timeout 4
+Timeout 8
 CustomLog {env.path("access.log")} "%U %>s %D %X"
 ExtendedStatus On
 <Location /server-status>
@@ -204,7 +204,7 @@ def test_a_client_that_never_reads_is_given_up(httpd):
     with httpd.raw() as client:
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         ask(client, raw.target("endless"))
-        raw.wait_event("closed", timeout=20)
+        raw.wait_event("closed", timeout=40)
 
 
 def test_slow_uploads(httpd, connect):
@@ -343,13 +343,13 @@ def test_an_end_that_nobody_waits_for(httpd):
 
 
 def test_longer_than_the_timeout_of_the_mpm(httpd, connect):
-    """Timeout is 4 s; the app may take longer as long as AppCoreRequestTimeout does."""
+    """Timeout is 8 s; the app may take longer as long as AppCoreRequestTimeout does."""
     raw = httpd.made["raw"]
     gate = raw.gate()
     client = connect()
     ask(client, raw.target("hold", gate=gate))
     raw.wait_gate(gate)
-    until = time.monotonic() + 5
+    until = time.monotonic() + 9
     wait_for(lambda: time.monotonic() > until)
     raw.open(gate)
     assert client.response().status == 200
