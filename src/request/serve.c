@@ -467,6 +467,11 @@ static int hold(ac_task_t *task)
     if (s->permit.app || ac_workers_enter(&s->permit, task->r, s->mount)) {
         return AC_TASK_WAIT;
     }
+    if (s->was_parked && s->phase == AC_SERVE_EXCHANGE) {
+        /* The app is at work on it, and so far it could wait. */
+        ac_workers_force(&s->permit, task->r, s->mount);
+        return AC_TASK_WAIT;
+    }
     return ac_error_unavailable(task->r, s->mount, 0, "it holds all workers of this "
                                 "process that it may (AppCoreMaxWorkers)");
 }
@@ -563,12 +568,16 @@ static void parked(ac_task_t *task)
     ac_serve_t *s = (ac_serve_t *)task;
 
     ac_workers_leave(&s->permit);
+    s->was_parked = 1;
 }
 
 static int end(ac_task_t *task, int rv)
 {
     ac_serve_t *s = (ac_serve_t *)task;
 
+    if (rv == AC_TASK_DROPPED && !(s->x && s->x->committed)) {
+        ac_error_client_gone(task->r);
+    }
     ac_appconn_close(&s->conn);
     if (s->x) {
         /* Still there if the client's connection went first. */

@@ -33,6 +33,7 @@ typedef struct ac_serve_t {
     const ac_mount_t *mount;
     ac_child_t *child;
     ac_permit_t permit;
+    int was_parked;             /* a worker has left it once */
     ac_wait_t wait;
     ac_serve_phase_e phase;
     unsigned limit;             /* AppCoreMaxConcurrency, 0: none */

@@ -126,6 +126,15 @@ int ac_workers_enter(ac_permit_t *permit, request_rec *r, const ac_mount_t *moun
     return 1;
 }
 
+void ac_workers_force(ac_permit_t *permit, request_rec *r, const ac_mount_t *mount)
+{
+    limits_t limits = limits_of(permit, r, mount);
+
+    atomic_fetch_add(&limits.app->held, 1);
+    atomic_fetch_add(&limits.all->held, 1);
+    permit->app = &ac_child()->apps[mount->index];
+}
+
 void ac_workers_slow(ac_permit_t *permit)
 {
     if (!permit->slow && permit->app) {

@@ -24,6 +24,9 @@ typedef struct ac_permit_t {
 int ac_workers_enter(ac_permit_t *permit, request_rec *r, const ac_mount_t *mount);
 /* The same without waiting. */
 int ac_workers_try(ac_permit_t *permit, request_rec *r, const ac_mount_t *mount);
+/* A permit beyond the limits, for what has gone too far to be refused: others are
+ * refused in its place. */
+void ac_workers_force(ac_permit_t *permit, request_rec *r, const ac_mount_t *mount);
 /* This worker is held for long: whoever comes now need not wait for it. */
 void ac_workers_slow(ac_permit_t *permit);
 /* Harmless for one that has left. */
