@@ -23,6 +23,8 @@
 
 #define TAKE_OVER_MSEC 300
 #define FILES_REMOVED_MAX 256   /* of one private folder: apps may write there */
+#define FOLDERS_REMOVED_MAX 64  /* in one of these */
+#define FOLDERS_DEEP 8
 
 /* A folder that exists is taken over only from root, us or its right owner, and
  * only if nobody else could write there: /tmp keeps its mode. */
@@ -97,14 +99,64 @@ static void remove_files(const ac_keeper_t *k, int fd, int max)
     }
 }
 
+/* What apps have made in there is bounded, for the keeper waits meanwhile. */
+typedef struct sweep_t {
+    struct stat top;            /* the app's own folder */
+    int left;                   /* folders that may still be looked into */
+    int depth;
+} sweep_t;
+
+static void sweep(sweep_t *all, int at, const char *name);
+
+static void sweep_folders(sweep_t *all, int fd)
+{
+    int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = copy >= 0 ? fdopendir(copy) : NULL;
+    struct dirent *entry;
+
+    while (dir && all->left > 0 && (entry = readdir(dir)) != NULL) {
+        if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..")) {
+            sweep(all, fd, entry->d_name);
+        }
+    }
+    if (dir) {
+        closedir(dir);
+    }
+    else if (copy >= 0) {
+        close(copy);
+    }
+}
+
+/* Folders can be moved about while this goes on: those of the same owner and file
+ * system only, which whoever moves them could as well have removed. */
+static void sweep(sweep_t *all, int at, const char *name)
+{
+    int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    struct stat st;
+
+    --all->left;
+    if (fd < 0) {
+        return;
+    }
+    if (fstat(fd, &st) == 0 && st.st_uid == all->top.st_uid
+        && st.st_dev == all->top.st_dev) {
+        remove_files(NULL, fd, FILES_REMOVED_MAX);
+        if (all->depth < FOLDERS_DEEP) {
+            ++all->depth;
+            sweep_folders(all, fd);
+            --all->depth;
+        }
+    }
+    close(fd);
+    unlinkat(at, name, AT_REMOVEDIR);
+}
+
 void ac_runtime_remove_private(ac_keeper_t *k, const char *name)
 {
-    int fd = openat(k->private_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    sweep_t all = { .left = FOLDERS_REMOVED_MAX };
 
-    if (fd >= 0) {
-        remove_files(NULL, fd, FILES_REMOVED_MAX);
-        close(fd);
-        unlinkat(k->private_fd, name, AT_REMOVEDIR);
+    if (fstatat(k->private_fd, name, &all.top, AT_SYMLINK_NOFOLLOW) == 0) {
+        sweep(&all, k->private_fd, name);
     }
 }
 

@@ -155,6 +155,19 @@ static void make_socket(uint64_t tag, uint32_t generation)
     UNTIL(access(private_path(generation, "/app.sock"), F_OK) == 0);
 }
 
+/* As the app may make them beside its socket. */
+static void make_folders(const char *path, int depth)
+{
+    for (; depth > 0; --depth) {
+        path = apr_pstrcat(p, path, "/sub", NULL);
+        ck_assert_int_eq(mkdir(path, 0700), 0);
+        ck_assert_int_eq(symlink("/etc", apr_pstrcat(p, path, "/link", NULL)), 0);
+        if (is_root()) {
+            ck_assert_int_eq(chown(path, OTHER_USER, 65534), 0);
+        }
+    }
+}
+
 START_TEST(a_socket_that_the_app_made_gets_our_name)
 {
     struct stat st;
@@ -177,9 +190,11 @@ START_TEST(a_socket_that_the_app_made_gets_our_name)
     ck_assert(wait_readable(fd, 10000));
     ck_assert_int_eq(read(fd, &answer, 1), 1);
     close(fd);
+    make_folders(private_path(1, ""), 5);
     exited(1);
     say_tag(AC_MSG_FORGET, 1);
     UNTIL(access(socket_path(1), F_OK) < 0 && access(private_path(1, ""), F_OK) < 0);
+    ck_assert_int_eq(access("/etc/passwd", F_OK), 0);
 }
 END_TEST
 
