@@ -315,6 +315,7 @@ static const char *idle_inside(const ac_settings_t *set, apr_pool_t *p)
         { "AppCoreMaxConcurrency", set->max_concurrency.origin },
         { "AppCoreStartMode", set->start_mode.origin },
         { "AppCoreWarmUpPath", set->warm_up.origin },
+        { "AppCoreStdoutLogFile", set->stdout_log_file.origin },
         { "AppCoreRecycleOnFileChange", set->recycle_files.origin },
     };
     const char *text = "";

@@ -19,6 +19,7 @@
 #include "inproc/leave.h"
 #include "inproc/losses.h"
 #include "inproc/minder.h"
+#include "inproc/output.h"
 #include "inproc/watch.h"
 
 APLOG_USE_MODULE(appcore);
@@ -291,21 +292,49 @@ void ac_inproc_child_status(server_rec *s, pid_t pid, ap_generation_t generation
     }
 }
 
-/* Some thread of the process called exit(): the others, and httpd, know nothing of
- * it. */
-static int exiting(int status)
+/* One name for what cannot be told apart. */
+static const char *name_all(apr_pool_t *p)
 {
     const char *names = "";
-    apr_pool_t *p;
     int i;
 
-    apr_pool_create_unmanaged_ex(&p, NULL, NULL);
     for (i = 0; i < apps.n; i++) {
         if (apps.by_index[i]) {
             names = apr_pstrcat(p, names, *names ? " or " : "",
                                 apps.by_index[i]->mount->spec->name, NULL);
         }
     }
+    return names;
+}
+
+/* The first one's log and levels are those of all. */
+static void redirect_output(server_rec *s, apr_pool_t *pchild)
+{
+    const ac_inproc_t *first = NULL;
+    apr_status_t rv;
+    int i;
+
+    for (i = 0; i < apps.n && !first; i++) {
+        first = apps.by_index[i];
+    }
+    rv = ac_output_begin(s, first->server, name_all(first->p),
+                         first->mount->spec->log_level, first->mount->spec->plain_level,
+                         pchild);
+    if (rv != APR_SUCCESS && rv != APR_ENOTIMPL) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, rv, s, "what apps in process print goes "
+                     "to httpd's stderr as it is");
+    }
+}
+
+/* Some thread of the process called exit(): the others, and httpd, know nothing of
+ * it. */
+static int exiting(int status)
+{
+    const char *names;
+    apr_pool_t *p;
+
+    apr_pool_create_unmanaged_ex(&p, NULL, NULL);
+    names = name_all(p);
     ap_log_error(APLOG_MARK, APLOG_ERR, 0, ap_server_conf, "app %s called exit(%d), "
                  "which ends this process of httpd; another one takes its place", names,
                  status);
@@ -338,6 +367,7 @@ void ac_inproc_child_init(apr_pool_t *pchild, server_rec *s)
         return;
     }
     apps.row = apps.losses ? ac_losses_enter(apps.losses, (uint32_t)getpid()) : -1;
+    redirect_output(s, pchild);
     ac_guard_init(exiting);
     ac_leave_init(s);
     ac_minder_add(do_signals);

@@ -17,6 +17,7 @@
 #include "inproc/host.h"
 #include "inproc/leave.h"
 #include "inproc/load.h"
+#include "inproc/output.h"
 #include "inproc/watch.h"
 #include "spec/handler.h"
 #include "spec/look.h"
@@ -105,6 +106,7 @@ static void publish(ac_inproc_t *inproc, const ac_result_t *result, const char *
     report->lasted = ac_clock_now() - inproc->begun;
     report->evidence = evidence;
     report->folder = inproc->mount->spec->folder;
+    report->output = ac_output_captured(p);
     if (launch) {
         report->found = launch->found;
         report->kind = (uint32_t)launch->kind;

@@ -98,11 +98,15 @@ static int init(const appcore_host *h, const appcore_config *c, void **app,
     config = c;
     *app = NULL;
     if (mode("fail")) {
+        puts("looking for tea");
+        fputs("<3>no tea in the pot\n", stderr);
+        fflush(stdout);
         failure->what = str("there is no <tea>");
         failure->evidence = str("cup: empty");
         return APPCORE_FAILED;
     }
     if (mode("crash")) {
+        fputs("<2>last words\n", stderr);
         abort();
     }
     if (mode("exit")) {
