@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "apr_strings.h"
 #include "http_log.h"
@@ -17,7 +16,6 @@
 #include "inproc/end.h"
 #include "inproc/guard.h"
 #include "inproc/leave.h"
-#include "inproc/losses.h"
 #include "inproc/minder.h"
 #include "inproc/output.h"
 #include "inproc/watch.h"
@@ -37,8 +35,6 @@ static struct {
     pthread_mutex_t mutex;      /* of the next two */
     pthread_cond_t settled;
     int starting;               /* apps that child_init still waits for */
-    ac_losses_t *losses;        /* NULL without apps in process, or without memory */
-    int row;                    /* there */
 } apps = { .mutex = PTHREAD_MUTEX_INITIALIZER };
 
 static const char *const state_names[] = {
@@ -229,69 +225,6 @@ static void init_child(int n)
     pthread_condattr_destroy(&attr);
 }
 
-/* Which of them is at fault nobody knows, if there are several. */
-void ac_inproc_lost(ac_inproc_t *inproc)
-{
-    if (apps.losses) {
-        ac_losses_add(apps.losses, inproc->mount->index, ac_clock_now());
-    }
-}
-
-int ac_inproc_lost_too_often(ac_inproc_t *inproc)
-{
-    return apps.losses
-           && ac_losses_too_many(apps.losses, inproc->mount->index,
-                                 (unsigned)inproc->set->rapid_fails_per_minute.v,
-                                 ac_clock_now());
-}
-
-int ac_inproc_says(const ac_inproc_t *inproc, unsigned what)
-{
-    return !apps.losses || ac_losses_first(apps.losses, inproc->mount->index, what);
-}
-
-void ac_inproc_host(const ac_inproc_t *inproc)
-{
-    if (apps.losses) {
-        ac_losses_host(apps.losses, inproc->mount->index);
-    }
-}
-
-void ac_inproc_close(void)
-{
-    if (apps.losses) {
-        ac_losses_leave(apps.losses, apps.row);
-    }
-}
-
-int ac_inproc_post_config(apr_pool_t *pconf, const ac_spec_table_t *table)
-{
-    int i, children = 1;
-
-    for (i = 0; i < table->specs->nelts; i++) {
-        const ac_spec_t *spec = APR_ARRAY_IDX(table->specs, i, ac_spec_t *);
-
-        if (spec->set->hosting_model.v == AC_HOSTING_IN_PROCESS) {
-            ap_mpm_query(AP_MPMQ_HARD_LIMIT_DAEMONS, &children);
-            apps.losses = ac_losses_create(table->specs->nelts, children, pconf);
-            return apps.losses ? APR_SUCCESS : APR_ENOMEM;
-        }
-    }
-    return APR_SUCCESS;
-}
-
-void ac_inproc_child_status(server_rec *s, pid_t pid, ap_generation_t generation,
-                            int slot, mpm_child_status state)
-{
-    (void)generation;
-    (void)slot;
-    if (apps.losses && (state == MPM_CHILD_EXITED || state == MPM_CHILD_LOST_SLOT)
-        && ac_losses_exited(apps.losses, (uint32_t)pid, ac_clock_now())) {
-        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, "the process %d of httpd ended "
-                     "while it hosted apps in process", (int)pid);
-    }
-}
-
 /* One name for what cannot be told apart. */
 static const char *name_all(apr_pool_t *p)
 {
@@ -366,7 +299,7 @@ void ac_inproc_child_init(apr_pool_t *pchild, server_rec *s)
     if (n == 0) {
         return;
     }
-    apps.row = apps.losses ? ac_losses_enter(apps.losses, (uint32_t)getpid()) : -1;
+    ac_inproc_enter();
     redirect_output(s, pchild);
     ac_guard_init(exiting);
     ac_leave_init(s);

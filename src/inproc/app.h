@@ -101,17 +101,23 @@ int ac_inproc_count(void);
 ac_inproc_t *ac_inproc_at(int index);
 const char *ac_inproc_state_name(ac_inproc_state_e state);
 
-/* post_config, and the parent's hook child_status: see inproc/losses.h. */
+/* shared.c: what all children have in common. post_config, and the parent's hook
+ * child_status: see inproc/losses.h. */
 int ac_inproc_post_config(apr_pool_t *pconf, const ac_spec_table_t *table);
 void ac_inproc_child_status(server_rec *s, pid_t pid, ap_generation_t generation,
                             int slot, mpm_child_status state);
+/* child_init: this child hosts apps. */
+void ac_inproc_enter(void);
+/* A folder of its own that it may write to, or NULL. */
+const char *ac_inproc_home(const ac_inproc_t *inproc);
 /* Its code runs here from now on. */
 void ac_inproc_host(const ac_inproc_t *inproc);
 /* It is to blame for another child. */
 void ac_inproc_lost(ac_inproc_t *inproc);
 int ac_inproc_lost_too_often(ac_inproc_t *inproc);
 /* 1 in one child of all: for lines that are true of every one. */
-enum { AC_SAYS_NOTICES = 1, AC_SAYS_OUTSIDE = 2, AC_SAYS_TOO_OFTEN = 4 };
+enum { AC_SAYS_NOTICES = 1, AC_SAYS_OUTSIDE = 2, AC_SAYS_TOO_OFTEN = 4,
+       AC_SAYS_COPIES = 8 };
 int ac_inproc_says(const ac_inproc_t *inproc, unsigned what);
 /* The child ends in good order. */
 void ac_inproc_close(void);

@@ -54,6 +54,7 @@ static void look(ac_inproc_t *inproc)
     };
 
     inproc->launch = ac_look_watched(&req, ac_watch_fd(), inproc->p);
+    inproc->launch->home = ac_inproc_home(inproc);
     inproc->set = ac_launch_settings(spec, inproc->launch, inproc->p);
     inproc->max_body = inproc->launch->max_content_length;
 }
@@ -236,6 +237,20 @@ static void set_environment(ac_inproc_t *inproc)
     }
 }
 
+static void warn_of_copies(const ac_inproc_t *inproc)
+{
+    int n = 1;
+
+    ap_mpm_query(AP_MPMQ_MAX_DAEMONS, &n);
+    if ((inproc->app.flags & APPCORE_SINGLE_PROCESS) && n > 1
+        && ac_inproc_says(inproc, AC_SAYS_COPIES)) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, inproc->server, "app %s wants to run "
+                     "once, but up to %d processes of httpd may serve, each with a copy "
+                     "of it; httpd-conf/appcore-inprocess.conf has settings for one",
+                     inproc->mount->spec->name, n);
+    }
+}
+
 static void load(ac_inproc_t *inproc)
 {
     ac_result_t result = AC_RESULT_OK;
@@ -245,6 +260,7 @@ static void load(ac_inproc_t *inproc)
         fail(inproc, &result, NULL);
         return;
     }
+    warn_of_copies(inproc);
     if (inproc->plan.decision == AC_PLAN_DOTNET) {
         set_environment(inproc);
     }

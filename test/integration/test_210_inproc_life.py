@@ -9,6 +9,7 @@ import pytest
 
 import client
 import inproc
+from env import MPM
 from processes import wait_for
 
 pytestmark = pytest.mark.mpm
@@ -182,3 +183,15 @@ def test_change_replaces_the_child(httpd, what):
     replaced(httpd, old)
     logged(httpd, "this process of httpd is replaced")
     assert httpd.log_text().count(f"app {name}: shutdown within") == len(old)
+
+
+def test_copies_are_mentioned(httpd):
+    folder = inproc.build(httpd, "single", "life", "-DSINGLE")
+    httpd.start(inproc.app("single", folder))
+    logged(httpd, "app single wants to run once, but up to")
+    httpd.stop()
+    folder = inproc.build(httpd, "single2", "life", "-DSINGLE")
+    httpd.start(inproc.app("single2", folder) + "ServerLimit 4\nMaxRequestWorkers "
+                + ("1\n" if MPM == "prefork" else "16\n"))
+    logged(httpd, "app single2 runs in process")
+    assert "app single2 wants to run once" not in httpd.log_text()

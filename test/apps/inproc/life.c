@@ -179,6 +179,9 @@ const appcore_app *appcore_app_v1(void)
         .init = init, .handle = handle, .quiesce = quiesce, .shutdown = shut_down
     };
 
+#ifdef SINGLE
+    app.flags |= APPCORE_SINGLE_PROCESS;
+#endif
 #ifdef WRONG_VERSION
     app.version = 7;
 #endif
