@@ -113,7 +113,7 @@ def test_start_that_takes_children_down(httpd, mode):
     httpd.allow(r"called exit\(15\), which ends this process", r"exit signal Abort",
                 r"process \d+ of httpd ended while it hosted apps in process",
                 rf"app {mode} is no longer hosted in process: it took processes of httpd",
-                rf"app {mode} does not run, answered with 503")
+                rf"app {mode} does not run, answered with 503", "last words")
     httpd.write("htdocs", "still.txt", text="there")
     folder = inproc.build(httpd, mode)
     httpd.start(inproc.app(mode, folder, f"AppCoreEnvironmentVariable MODE {mode}",
