@@ -89,22 +89,6 @@ static void *thread_main(void *data)
     return NULL;
 }
 
-/* The threads of the runtime inherit the mask. httpd's signals are not for them; but
- * Process.Start() learns of ends by SIGCHLD, programs that it starts have to be open to
- * SIGTERM, and the collector suspends threads by SIGRTMIN. */
-static void runtime_mask(sigset_t *mask)
-{
-    static const int open[] = { SIGCHLD, SIGCONT, SIGTERM, SIGILL, SIGTRAP, SIGABRT,
-                                SIGBUS, SIGFPE, SIGSEGV, SIGPIPE, SIGSYS };
-    size_t i;
-
-    sigfillset(mask);
-    for (i = 0; i < sizeof(open) / sizeof(open[0]); ++i) {
-        sigdelset(mask, open[i]);
-    }
-    sigdelset(mask, SIGRTMIN);
-}
-
 static size_t stack_size(const ac_runtime_start_t *start)
 {
     /* As ANCM has it, hexadecimal. */
@@ -113,16 +97,25 @@ static size_t stack_size(const ac_runtime_start_t *start)
     return size < STACK_MIN ? STACK_MIN : size > STACK_MAX ? STACK_MAX : size;
 }
 
+void ac_app_open_signals(void)
+{
+    sigset_t none;
+
+    sigemptyset(&none);
+    pthread_sigmask(SIG_SETMASK, &none, NULL);
+}
+
 static int start_thread(ac_app_t *app)
 {
     pthread_attr_t attr;
-    sigset_t mask, before;
+    sigset_t before;
     int rc;
 
-    runtime_mask(&mask);
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, stack_size(&app->start));
-    pthread_sigmask(SIG_SETMASK, &mask, &before);
+    /* It inherits the mask, and so do the threads that the runtime makes. */
+    pthread_sigmask(SIG_SETMASK, NULL, &before);
+    ac_app_open_signals();
     rc = pthread_create(&app->thread, &attr, thread_main, app);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attr);

@@ -12,7 +12,8 @@
  *   fails      started(why) FAILED  -                      -          -
  *   ready      started()    READY   -                      stop       stop
  *   failed     started(why) FAILED  logged                 logged     logged
- *   crashed    the same; its thread stays in it            then the process ends
+ *   crashed    the same, and its   logged: the process     the same   logged
+ *              thread stays        ends
  *   stopping   -                    ended(why) LEFT        -          -
  *   stopped    -                    the gate closes and empties
  *   Main ends  started(why) FAILED  ended(exit code) LEFT  -          -
@@ -64,6 +65,13 @@ extern ac_app_t ac_app;
 /* PENDING, or FAILED with the reason. */
 int ac_app_start(const appcore_host *host, const appcore_config *config,
                  appcore_failure *failure);
+
+/* Lets the calling thread take every signal, as threads of a .NET process do. The
+ * collector stops threads by one, Process.Start() learns of ends by another, and what it
+ * starts inherits the mask of the thread that calls it: with httpd's, which blocks all,
+ * no SIGTERM would end that. Signals to the process still go to its first thread if
+ * that takes them, and httpd's handlers are left as they are. */
+void ac_app_open_signals(void);
 
 /* Stops the app and waits for the end of Main, at most so long. */
 void ac_app_stop(ac_app_t *app, uint32_t limit_ms);

@@ -59,6 +59,12 @@ static void on_disconnect(void *data, appcore_request request, void *mine)
     }
 }
 
+static void thread_attach(void *data)
+{
+    (void)data;
+    ac_app_open_signals();
+}
+
 static void quiesce(void *data)
 {
     ac_app_t *app = data;
@@ -84,6 +90,7 @@ const appcore_app *appcore_app_v1(void)
         .handle = handle,
         .on_io = on_io,
         .on_disconnect = on_disconnect,
+        .thread_attach = thread_attach,
         .quiesce = quiesce,
         .shutdown = shutdown
     };

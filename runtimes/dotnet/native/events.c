@@ -196,18 +196,18 @@ static void crashed(appcore_str what, appcore_str evidence)
         .what = what,
         .evidence = evidence
     };
-    int ready;
+    int has_failed;
 
     start_failed(app, &failure);
     pthread_mutex_lock(&app->lock);
-    ready = app->state != AC_APP_FAILED;
+    has_failed = app->state == AC_APP_FAILED;
     pthread_mutex_unlock(&app->lock);
-    if (!ready) {
+    if (has_failed) {
         stay(app);
     }
-    if (move(app, AC_APP_READY, AC_APP_LEFT)) {
-        app->host->ended(app->host, failure.exit_code, what);
-    }
+    /* No ended(): the process is lost, which httpd sees, and counts. */
+    log_line(app, APPCORE_LOG_ERROR, "it ends its process: %.*s",
+             what.len < 800 ? (int)what.len : 800, what.p);
 }
 
 void ac_app_fill_bridge(ac_app_t *app)
