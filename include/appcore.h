@@ -126,12 +126,12 @@ typedef struct appcore_host {
     size_t size;
     uint32_t version;
 
-    /* Status (200 to 999) and header fields, once; APPCORE_INVALID if they were said
-     * before, or if a field is none that HTTP allows. Nothing goes out before the first
-     * write(). reason may be empty. Content-Length, if given, is kept to: write() takes
-     * no more, and the client of an answer that ends before sees that it is cut off.
-     * Transfer-Encoding and Connection are the host's affair. What is written to HEAD,
-     * 204 and 304 is counted and dropped. */
+    /* Status (200 to 999), reason, which may be empty, and header fields, once;
+     * APPCORE_INVALID if they were said before or are none that HTTP allows. Nothing
+     * goes out before the first write(). Content-Length, if given, is kept to: write()
+     * takes no more, and the client of an answer that ends before sees that it is cut
+     * off. Transfer-Encoding and Connection are the host's affair. What is written to
+     * HEAD, 204 and 304 is counted and dropped. */
     int (*start)(appcore_request, int status, appcore_str reason,
                  const appcore_field *fields, size_t n);
     /* start(), the body and its end in one; a Content-Length is added. */
@@ -255,7 +255,8 @@ typedef struct appcore_app {
      * APPCORE_PENDING. */
     void (*on_io)(void *app, appcore_request, void *data, uint32_t events);
     /* The client is gone; at most once, within a second, on any thread, perhaps beside
-     * another callback of the request. The request is still to be completed. */
+     * another callback of the request. The request is still to be completed, which is
+     * APPCORE_GONE if httpd has closed the connection under it. */
     void (*on_disconnect)(void *app, appcore_request, void *data);
     /* The first callback on a thread comes after it, the last before. */
     void (*thread_attach)(void *app);

@@ -507,25 +507,39 @@ static int append_file(ac_call_t *call, const char *path, int64_t offset, int64_
     return 1;
 }
 
+/* Files that cannot be sent leave the head as it was: the app may answer otherwise. */
+static int begin_file(ac_call_t *call, appcore_str path, int64_t offset, int64_t *length,
+                      uint32_t flags)
+{
+    const char *name = apr_pstrmemdup(call->r->pool, path.p, path.len);
+    int begun = call->started || call->upgraded;
+    int rv = may_write(call, *length > 0 ? *length : 0, 0);
+
+    if (rv != APPCORE_OK || call->instead) {
+        return rv;
+    }
+    rv = append_file(call, name, offset, length) ? may_write(call, *length, flags)
+                                                 : APPCORE_INVALID;
+    if (rv == APPCORE_INVALID && !begun) {
+        undo(call);
+        call->started = 0;
+    }
+    else if (rv != APPCORE_OK) {
+        apr_brigade_cleanup(brigade(call));
+    }
+    return rv;
+}
+
 static int send_file(ac_call_t *call, appcore_str path, int64_t offset, int64_t length,
                      uint32_t flags)
 {
-    const char *name = apr_pstrmemdup(call->r->pool, path.p, path.len);
     int rv;
 
     if (offset < 0 || length < -1 || memchr(path.p, '\0', path.len)) {
         return APPCORE_INVALID;
     }
-    rv = may_write(call, length > 0 ? length : 0, 0);
+    rv = begin_file(call, path, offset, &length, flags);
     if (rv != APPCORE_OK || call->instead) {
-        return rv;
-    }
-    if (!append_file(call, name, offset, &length)) {
-        return APPCORE_INVALID;
-    }
-    rv = may_write(call, length, flags);
-    if (rv != APPCORE_OK) {
-        apr_brigade_cleanup(brigade(call));
         return rv;
     }
     if (flags & APPCORE_FLUSH) {
