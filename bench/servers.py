@@ -84,6 +84,18 @@ AppCoreMaxWorkers 90%
 AppCoreMount / bench
 """
 
+INSIDE = """\
+LoadModule appcore_module {appcore}
+AppCoreRuntimeDir {dir}/run
+AppCoreStateDir {dir}/state
+<AppCoreApp bench>
+    AppCorePath {base}/inside
+    AppCoreHostingModel InProcess
+    AppCoreMaxWorkers 90%
+</AppCoreApp>
+AppCoreMount / bench
+"""
+
 PASSENGER = """\
 LoadModule passenger_module {modules}/mod_passenger.so
 PassengerRoot {passenger_root}
@@ -240,6 +252,9 @@ class Toolbox:
     def _build(self):
         cc = os.environ.get("CC", "cc")
         subprocess.run([cc, "-O2", "-o", self.backend, f"{HERE}/backend.c"], check=True)
+        os.mkdir(f"{self.base}/inside")
+        subprocess.run([cc, "-O2", "-shared", "-fPIC", f"-I{TOP}/include", "-o",
+                        f"{self.base}/inside/inside.so", f"{HERE}/inside.c"], check=True)
         shutil.copy(f"{HERE}/mod_bench.c", self.base)
         made = subprocess.run([self.apxs, "-c", "mod_bench.c"], cwd=self.base,
                               capture_output=True, text=True, check=False)
@@ -300,7 +315,7 @@ class Server:
             values["passenger_root"] = find_passenger_root()
             if not os.path.exists(f"{tools.modules}/mod_passenger.so"):
                 raise Missing("mod_passenger is not installed")
-        if self.kind == "mod_appcore":
+        if self.kind in ("mod_appcore", "in-process"):
             values["appcore"] = find_appcore(tools.module)
             values["default_user"] = f"AppCoreDefaultUser {tools.user}" if tools.root \
                 else ""
@@ -322,7 +337,8 @@ class Server:
 
     def start(self):
         template = {"handler": BARE, "static file": "", "mod_proxy_http": PROXY,
-                    "mod_appcore": APPCORE, "passenger": PASSENGER}[self.kind]
+                    "mod_appcore": APPCORE, "in-process": INSIDE,
+                    "passenger": PASSENGER}[self.kind]
         if self.tls:
             self.tools.certificate()
             template = TLS + template
