@@ -249,9 +249,9 @@ int probe_post(call_t *call, void (*fn)(call_t *))
 
 void probe_complete(call_t *call, int result)
 {
-    appcore_request id = call->id;
+    int rv = host->complete(call->id, result);
 
-    if (host->complete(id, result) != APPCORE_OK) {
+    if (rv != APPCORE_OK && !(rv == APPCORE_GONE && call->gone)) {
         event("violation", "\"why\":\"complete() was refused\"");
     }
 }

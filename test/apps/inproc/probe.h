@@ -42,7 +42,8 @@ struct call_t {
     size_t from, to;
     int64_t total, wanted;
     uint32_t sum;
-    int at_end, n_again;
+    atomic_int at_end;
+    int n_again;
 };
 
 typedef int route_fn(call_t *);

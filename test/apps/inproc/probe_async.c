@@ -67,7 +67,7 @@ static void say_more(call_t *call)
     }
     text_add(&text, "data: %lld\n\n", (long long)++call->total);
     if (write_text(call, text.p, APPCORE_FLUSH) < 0) {
-        call->gone = 1;
+        call->at_end = 1;
     }
     free(text.p);
 }
@@ -78,7 +78,7 @@ static void stream_thread(call_t *call)
     int64_t i, n = query_number(call, "n", 3);
     const char *gate = query(call, "gate", NULL);
 
-    for (i = 1; i <= n && !call->gone; ++i) {
+    for (i = 1; i <= n && !call->gone && !call->at_end; ++i) {
         if (gate) {
             text_t name = { NULL, 0, 0 };
             int open;

@@ -255,8 +255,6 @@ int route_rules(call_t *call)
     text_add(&text, "status 101: %d\n", host->start(id, 101, empty, NULL, 0));
     text_add(&text, "status 1000: %d\n", host->start(id, 1000, empty, NULL, 0));
     text_add(&text, "NUL in a field: %d\n", host->start(id, 200, empty, &odd, 1));
-    text_add(&text, "line in a reason: %d\n",
-             host->start(id, 200, str("a\r\nX-B: 1"), NULL, 0));
     text_add(&text, "sendfile of a folder: %d\n",
              host->sendfile(id, str("/tmp"), 0, -1, 0));
     text_add(&text, "sendfile of nothing: %d\n",
