@@ -9,6 +9,7 @@
 #include "http_config.h"
 #include "http_core.h"
 #include "http_log.h"
+#include "http_protocol.h"
 #include "mpm_common.h"
 #include "conf/conf.h"
 #include "conn/park.h"
@@ -45,6 +46,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_LAST);
     ap_hook_child_init(ac_request_child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_status(ac_inproc_child_status, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_post_read_request(ac_leave_see_request, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_stopping(ac_leave_hook, NULL, NULL, APR_HOOK_MIDDLE);
     ac_park_register_hooks(p);
     ac_request_register_hooks(p);

@@ -118,7 +118,7 @@ void ac_inproc_ended(ac_inproc_t *inproc, int exit_code, appcore_str why)
                  "exit code %d%s%.*s", inproc->mount->spec->name, exit_code,
                  len ? ": " : "", len, why.p);
     ac_inproc_lost(inproc);
-    ac_leave_begin();
+    ac_leave_begin(0);
     ac_inproc_become(inproc, AC_INPROC_LEAVING);
 }
 

@@ -19,6 +19,9 @@
 
 APLOG_USE_MODULE(appcore);
 
+/* Clients that use their connections again and again learn with a response that they
+ * are to be closed, rather than find them closed. */
+#define DRAIN apr_time_from_msec(300)
 #define KNOCK_EVERY apr_time_from_msec(20)
 /* So much later the MPM does not do what is expected of it. */
 #define PATIENCE apr_time_from_sec(30)
@@ -26,6 +29,7 @@ APLOG_USE_MODULE(appcore);
 static struct {
     _Atomic int begun;
     _Atomic int stopping;
+    _Atomic apr_time_t from;    /* not to knock before */
     apr_time_t since;           /* the minder's: when it first knocked */
     int complained;
     server_rec *server;
@@ -84,6 +88,9 @@ static apr_time_t do_leave(apr_time_t now)
     if (!atomic_load(&leave.begun) || ac_leave_stopping()) {
         return 0;
     }
+    if (now < atomic_load(&leave.from)) {
+        return atomic_load(&leave.from);
+    }
     leave.since = leave.since ? leave.since : now;
     complain(now);
     if (mpm_state() == AP_MPMQ_RUNNING) {
@@ -97,12 +104,22 @@ static apr_time_t do_leave(apr_time_t now)
     return now + KNOCK_EVERY;
 }
 
-void ac_leave_begin(void)
+void ac_leave_begin(int still_serves)
 {
-    if (!atomic_exchange(&leave.begun, 1)) {
-        ac_guard_is_healthy();
-        ac_minder_wake();
+    if (!atomic_load(&leave.begun) || !still_serves) {
+        atomic_store(&leave.from, still_serves ? ac_clock_now() + DRAIN : 0);
     }
+    ac_guard_is_healthy();
+    atomic_store(&leave.begun, 1);
+    ac_minder_wake();
+}
+
+int ac_leave_see_request(request_rec *r)
+{
+    if (atomic_load_explicit(&leave.begun, memory_order_relaxed)) {
+        r->connection->keepalive = AP_CONN_CLOSE;
+    }
+    return DECLINED;
 }
 
 int ac_leave_begun(void)

@@ -17,13 +17,16 @@
 
 /* child_init. */
 void ac_leave_init(server_rec *s);
-/* Any thread, once counts: httpd is to replace this child, for this app's sake. */
-void ac_leave_begin(void);
+/* Any thread: httpd is to replace this child. still_serves: its apps can, so there is
+ * time to tell clients; a later call without may cut that short. */
+void ac_leave_begin(int still_serves);
 int ac_leave_begun(void);
 
 /* 1 once the MPM is ending this child, for whatever reason. */
 int ac_leave_stopping(void);
 
+/* post_read_request: responses of a child that leaves close their connections. */
+int ac_leave_see_request(request_rec *r);
 /* child_stopping: httpd ends this child. */
 void ac_leave_hook(apr_pool_t *pchild, int graceful);
 

@@ -366,7 +366,7 @@ static void give_up(ac_inproc_t *inproc)
     publish(inproc, &result, NULL);
     if (!ac_handler_is_on(inproc->set, AC_HANDLER_NO_RECYCLE, 0)) {
         ac_inproc_lost(inproc);
-        ac_leave_begin();
+        ac_leave_begin(0);
     }
 }
 

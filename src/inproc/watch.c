@@ -101,7 +101,7 @@ static void replace_child(const ac_inproc_t *inproc, const char *why)
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, inproc->server, "app %s: %s; this "
                      "process of httpd is replaced", inproc->mount->spec->name, why);
     }
-    ac_leave_begin();
+    ac_leave_begin(1);
 }
 
 static void go_offline(ac_inproc_t *inproc, const ac_survey_t *survey)

@@ -27,7 +27,7 @@ def logged(env, text):
 
 def test_shared_object_is_loaded(httpd):
     folder = inproc.build(httpd, "tea")
-    httpd.start(inproc.app("tea", folder))
+    httpd.start(inproc.app("tea", folder, "AppCoreStartMode AlwaysRunning"))
     logged(httpd, f"app tea runs in process, from {folder}/life.so")
     workers = {p.pid for p in httpd.workers()}
     assert workers

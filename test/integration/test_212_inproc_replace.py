@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of mod_appcore; see LICENSE.
+"""A child of httpd goes, for the sake of its app or because of it, and clients do not
+mind: requests while it is replaced, an app that ends, exits, crashes or hangs."""
+
+import http.client
+import os
+import threading
+import time
+
+import pytest
+
+import client
+import inproc
+from env import MPM
+from processes import wait_for
+
+pytestmark = pytest.mark.mpm
+# One process that serves, and room for the next one.
+ONE = "ServerLimit 4\nMaxRequestWorkers 16\n" if MPM != "prefork" else ""
+
+
+@pytest.fixture
+def httpd(env):
+    env.write("htdocs", "still.txt", text="there")
+    yield env
+    env.stop()
+
+
+def start(env, name, *lines, conf=""):
+    folder = inproc.build(env, name)
+    os.makedirs(os.path.join(folder, "tmp"), exist_ok=True)
+    env.start(inproc.app(name, folder, *lines) + conf)
+    wait_for(lambda: f"app {name} runs in process" in env.log_text(), 20, "the app")
+    return folder
+
+
+def pids(env):
+    return {p.pid for p in env.workers()}
+
+
+def await_replacement(env, old):
+    wait_for(lambda: pids(env) and not pids(env) & old, 30, "another child")
+
+
+class Clients:
+    """Requests one after the other until told to stop, on fresh connections or on one
+    that is kept."""
+
+    def __init__(self, port, path, kinds=(False, True)):
+        self.port, self.path = port, path
+        self.answers, self.stop = [], threading.Event()
+        self.threads = [threading.Thread(target=self.run, args=(kept,))
+                        for kept in kinds]
+        for thread in self.threads:
+            thread.start()
+
+    def run(self, kept):
+        connection = None
+        while not self.stop.is_set():
+            if not connection:
+                connection = http.client.HTTPConnection("127.0.0.1", self.port,
+                                                        timeout=30)
+            try:
+                connection.request("GET", self.path)
+                answer = connection.getresponse()
+                answer.read()
+                self.answers.append(answer.status)
+                again = kept and not answer.will_close
+            except OSError as error:
+                self.answers.append(error)
+                again = False
+            if not again:
+                connection.close()
+                connection = None
+            time.sleep(0.01)
+
+    def finish(self):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join()
+        return self.answers
+
+
+def test_no_request_fails_while_the_child_is_replaced(httpd):
+    folder = start(httpd, "busy", conf=ONE)
+    clients = Clients(httpd.port, "/busy/")
+    for i in range(2):
+        old = pids(httpd)
+        httpd.write("apps", "busy", "tmp", "restart.txt", text=str(i))
+        await_replacement(httpd, old)
+    answers = clients.finish()
+    assert folder and len(answers) > 20
+    assert set(answers) == {200}
+
+
+def test_app_that_ends_is_replaced(httpd):
+    """What comes in between is told to come again, at worst."""
+    httpd.allow("app ending has ended with exit code 3: somebody asked for it",
+                "app ending is not available: it has ended")
+    start(httpd, "ending", conf=ONE)
+    clients = Clients(httpd.port, "/ending/", (False, False))
+    old = pids(httpd)
+    assert client.request(httpd.port, "/ending/end").status == 200
+    await_replacement(httpd, old)
+    answers = clients.finish()
+    assert set(answers) <= {200, 503} and 200 in answers
+    assert client.request(httpd.port, "/ending/").status == 200
+
+
+@pytest.mark.parametrize("how", ["exit", "crash"])
+def test_app_that_takes_its_child_down(httpd, how):
+    """exit(15) in a child is httpd's word for: stop the server."""
+    httpd.allow(r"app \w+ called exit\(15\), which ends this process",
+                "exit signal Abort", r"process \d+ of httpd ended while it hosted apps")
+    start(httpd, how, conf=ONE)
+    parent, old = httpd.httpd_pid(), pids(httpd)
+    with pytest.raises((http.client.HTTPException, OSError)):
+        client.request(httpd.port, f"/{how}/{how}")
+    wait_for(lambda: not pids(httpd) >= old, 20, "the end of a child")
+    assert client.request(httpd.port, f"/{how}/").status == 200
+    assert httpd.httpd_pid() == parent
+    for name in os.listdir(httpd.path("core")):
+        os.remove(httpd.path("core", name))
+
+
+def test_hanging_start_holds_nobody_up(httpd):
+    """After some seconds httpd serves; the app's own requests wait for its limit."""
+    httpd.allow(r"app hang did not start in process \(500\.37\)",
+                r"app hang does not run, answered with 500\.37")
+    folder = inproc.build(httpd, "hang")
+    httpd.start(inproc.app("hang", folder, "AppCoreEnvironmentVariable MODE hang",
+                           "AppCoreStartupTimeLimit 7"))
+    assert client.request(httpd.port, "/still.txt").text == "there"
+    assert "did not start in process" not in httpd.log_text()
+    old = pids(httpd)
+    response = client.request(httpd.port, "/hang/")
+    assert response.status == 500 and "500.37" in response.text
+    # Another child tries again.
+    wait_for(lambda: len(pids(httpd)) and not pids(httpd) & old, 20, "another child")
