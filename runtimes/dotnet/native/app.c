@@ -14,9 +14,6 @@
 #define STACK_MIN ((size_t)8 << 20)
 #define STACK_MAX ((size_t)1 << 30)
 
-/* The exit status of a child at which httpd's parent ends the server. */
-#define HTTPD_ENDS 15
-
 ac_app_t ac_app;
 
 /* Whether the app may be started: it has not been, or is gone without a trace. */
@@ -183,20 +180,19 @@ int ac_app_start(const appcore_host *host, const appcore_config *config,
 }
 
 /* Returns where exit() is the app's own affair, and so that of httpd's guard: the child's
- * first thread runs no managed code. */
-static void leave_at_once(int status, void *data)
+ * first thread runs no managed code. The status is 0, since httpd's parent takes some of
+ * the others for a reason to end the server. */
+static void leave_at_once(void)
 {
-    ac_app_t *app = data;
-    int first = gettid() == getpid();
-
-    if (atomic_load(&app->inside) && (first || atomic_load(&app->left_behind))) {
-        _exit(!first && status == HTTPD_ENDS ? 1 : status);
+    if (atomic_load(&ac_app.inside)
+        && (gettid() == getpid() || atomic_load(&ac_app.left_behind))) {
+        _exit(0);
     }
 }
 
-void ac_app_guard_exit(ac_app_t *app)
+void ac_app_guard_exit(void)
 {
-    on_exit(leave_at_once, app);
+    atexit(leave_at_once);
 }
 
 static void stop_managed(ac_app_t *app, uint32_t limit_ms)
@@ -225,7 +221,7 @@ void ac_app_stop(ac_app_t *app, uint32_t limit_ms)
     if (!returned) {
         warn(app, "it did not end in time and is left behind by its process, which ends");
         atomic_store(&app->left_behind, 1);
-        ac_app_guard_exit(app);
+        ac_app_guard_exit();
         return;
     }
     pthread_join(app->thread, NULL);

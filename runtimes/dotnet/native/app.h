@@ -79,8 +79,8 @@ void ac_app_stop(ac_app_t *app, uint32_t limit_ms);
 /* exit() runs the destructors of all libraries, those of the runtime among them, which
  * pull the ground from under an app that still runs. Whoever registers last is called
  * first, so this is called whenever the runtime has loaded more: from now on httpd's
- * exit() is _exit() as long as Main runs. */
-void ac_app_guard_exit(ac_app_t *app);
+ * exit() is _exit(0) as long as Main runs. */
+void ac_app_guard_exit(void);
 
 /* What managed code calls. */
 void ac_app_fill_bridge(ac_app_t *app);

@@ -106,7 +106,7 @@ static void hook_runs(void)
     pthread_mutex_lock(&app->lock);
     app->hooked = 1;
     pthread_mutex_unlock(&app->lock);
-    ac_app_guard_exit(app);
+    ac_app_guard_exit();
     log_line(app, APPCORE_LOG_DEBUG, "the start-up hook runs, .NET is that of %s",
              app->runtime.found.hostfxr);
 }
@@ -180,7 +180,7 @@ static void stay(ac_app_t *app)
     app->stuck = 1;
     pthread_cond_broadcast(&app->moved);
     pthread_mutex_unlock(&app->lock);
-    ac_app_guard_exit(app);
+    ac_app_guard_exit();
     for (;;) {
         pause();
     }
