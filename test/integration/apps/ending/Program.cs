@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of mod_appcore; see LICENSE.
+//
+// An app that ends, or takes its process down, in the way that is asked for.
+
+using System.Diagnostics;
+
+var mode = Environment.GetEnvironmentVariable("MODE") ?? "";
+var over = new TaskCompletionSource<int>();
+var app = WebApplication.CreateBuilder(args).Build();
+
+app.MapGet("/", () => "runs");
+app.MapGet("/pid", () => Environment.ProcessId.ToString());
+app.MapGet("/where", (IWebHostEnvironment where) => string.Join("\n",
+    Environment.CurrentDirectory, where.ContentRootPath, AppContext.BaseDirectory,
+    Environment.GetEnvironmentVariable("HOME"), string.Join(" ", args)));
+app.MapGet("/exit", (int code) => Environment.Exit(code));
+app.MapGet("/abort", () => Environment.FailFast("there is no way on"));
+app.MapGet("/throw", async () =>
+{
+    new Thread(() => throw new InvalidOperationException("nobody catches this")).Start();
+    await Task.Delay(Timeout.Infinite);
+});
+app.MapGet("/stop", (IHostApplicationLifetime lifetime) => lifetime.StopApplication());
+app.MapGet("/return", (int code) => over.TrySetResult(code));
+app.MapGet("/wait", async (int ms) =>
+{
+    await Task.Delay(ms);
+    return "waited";
+});
+// No call in the loop: the collector has to stop it by a signal.
+app.MapGet("/spin", (int ms) =>
+{
+    var end = Environment.TickCount64 + ms;
+    long n = 0;
+
+    while (Environment.TickCount64 < end)
+        for (var i = 0; i < 1000000; i++)
+            n += i;
+    return n != 0 ? "spun" : "";
+});
+app.MapGet("/collect", (int n) =>
+{
+    for (var i = 0; i < n; i++)
+        GC.Collect();
+    return "collected";
+});
+app.MapGet("/run", async () =>
+{
+    var what = new ProcessStartInfo("/bin/sh", ["-c", "kill -0 $$; exit 7"]);
+    using var quick = Process.Start(what)!;
+    using var slow = Process.Start("/bin/sleep", "60")!;
+
+    quick.WaitForExit(5000);
+    slow.Exited += (_, _) => { };
+    Process.Start("/bin/kill", $"{slow.Id}").WaitForExit(5000);
+    await slow.WaitForExitAsync().WaitAsync(TimeSpan.FromSeconds(5));
+    return $"{quick.ExitCode} {slow.ExitCode}";
+});
+
+if (mode == "stuck")
+    app.Lifetime.ApplicationStopping.Register(() => Thread.Sleep(Timeout.Infinite));
+await app.StartAsync();
+await Task.WhenAny(over.Task, app.WaitForShutdownAsync());
+return over.Task.IsCompleted ? over.Task.Result : 0;

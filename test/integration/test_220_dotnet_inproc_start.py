@@ -1,0 +1,340 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of mod_appcore; see LICENSE.
+"""ASP.NET Core apps inside of httpd's children: starts that fail, one by one, and ends,
+one by one. There is one runtime per child, so each start is one of httpd."""
+
+import html
+import json
+import os
+import signal
+import threading
+
+import pytest
+
+import dotnet
+import env as environment
+from processes import alive, wait_for
+
+pytestmark = [pytest.mark.mpm, pytest.mark.skipif(
+    environment.MPM == "prefork", reason="the prefork MPM hosts no runtime")]
+
+
+def source(name):
+    with open(os.path.join(environment.HERE, "apps", name, "Program.cs"),
+              encoding="utf-8") as f:
+        return f.read()
+
+
+def deploy(env, name, program):
+    """A folder of root's, as the app will run as httpd's user."""
+    return dotnet.app(env, name, dotnet.program(source(program)),
+                      user="root" if env.is_root else None)
+
+
+def inside(name, folder, *lines):
+    """One child has all workers, so there is one of the app but for its replacement."""
+    body = "\n".join(["AppCoreHostingModel InProcess", f"AppCorePath {folder}", *lines])
+    return (f"MaxRequestWorkers 16\n<AppCoreApp {name}>\n{body}\n</AppCoreApp>\n"
+            f"AppCoreMount /{name} {name}\n")
+
+
+def started(httpd, name, timeout=30):
+    return wait_for(lambda: f"app {name} runs in process" in httpd.recent_log(), timeout,
+                    f"the start of {name}")
+
+
+@pytest.fixture
+def httpd(env):
+    yield env
+    env.stop()
+
+
+# Starts that fail: what is done to the folder, the directives, the sub-status, and what
+# the log says.
+
+def remove(*names):
+    def prepare(folder):
+        for name in names:
+            os.unlink(os.path.join(folder, name))
+    return prepare
+
+
+def put(name, text):
+    def prepare(folder):
+        with open(os.path.join(folder, name), "w", encoding="utf-8") as f:
+            f.write(text)
+    return prepare
+
+
+def cut(name):
+    def prepare(folder):
+        path = os.path.join(folder, name)
+        os.truncate(path, os.path.getsize(path) - 1)
+    return prepare
+
+
+def other_framework(folder):
+    path = os.path.join(folder, "Own.runtimeconfig.json")
+    with open(path, encoding="utf-8") as f:
+        config = json.load(f)
+    for one in config["runtimeOptions"]["frameworks"]:
+        one["version"] = "99.0.0"
+    dotnet.write_json(folder, "Own.runtimeconfig.json", config)
+
+
+def broken_host(folder):
+    where = os.path.join(folder, "root", "host", "fxr", "99.0.0")
+    os.makedirs(where)
+    put("libhostfxr.so", "no library")(where)
+
+
+def nothing(_folder):
+    pass
+
+
+ENDED = r"the process \d+ of httpd ended while it hosted apps in process"
+ROOT = "AppCoreDotnetRoot"       # of the whole server
+
+
+def fail(how):
+    return f"AppCoreEnvironmentVariable FAIL {how}"
+
+
+CASES = {
+    "no-framework": (other_framework, "", 31, [
+        "The .NET runtime for the app could not be loaded",
+        "You must install or update .NET", "version '99.0.0'"]),
+    "bad-deps": (put("Own.deps.json", "{"), "", 31, ["Failed to parse file"]),
+    "no-runtime": (nothing, ROOT + " /nowhere", 31, [
+        "No .NET runtime was found", "AppCoreDotnetRoot, /nowhere"]),
+    "no-host": (broken_host, ROOT + " {folder}/root", 32, [
+        "host/fxr/99.0.0/libhostfxr.so cannot be loaded"]),
+    "cut-off": (cut("Own.dll"), "", 38, ["Own.dll is cut off"]),
+    "no-dll": (remove("Own.dll"), "", 38, ["Own.dll"]),
+    "ends": (nothing, fail("exit"), 30, [
+        "Main exited prematurely: the app ended with exit code 12"]),
+    "throws": (nothing, fail("throw"), 30, [
+        "The app threw an exception: no <database> to be had",
+        "System.InvalidOperationException", "at Program."]),
+    "hosted": (nothing, fail("hosted"), 30, ["the queue is not there"]),
+    "library": (nothing, fail("library"), 30, ["no-such-library"]),
+    "settings": (put("appsettings.json", "{"), "", 30, ["appsettings.json"]),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_start_that_fails_says_why(httpd, name):
+    prepare, lines, substatus, words = CASES[name]
+    folder = deploy(httpd, name, "failing")
+    prepare(folder)
+    lines = lines.format(folder=folder)
+    everywhere, own = (lines, "") if ROOT in lines else ("", lines)
+    httpd.allow(rf"app {name}\b")
+    httpd.start(f"AppCoreDetailedErrors On\n{everywhere}\n" + inside(name, folder, own))
+    httpd.wait_log(rf"app {name} did not start in process \(500\.{substatus}\): ")
+    worker = [p.pid for p in httpd.workers()]
+    answer = httpd.get(f"/{name}/")
+    for word in words:
+        assert word in httpd.recent_log()
+        assert word in html.unescape(answer.text)
+    assert answer.status == 500
+    assert f"HTTP Error 500.{substatus} - " in answer.text
+    # The page is that of a process that goes on.
+    assert [p.pid for p in httpd.workers()] == worker
+    assert httpd.get(f"/{name}/").status == 500
+
+
+def test_start_that_takes_too_long_gives_the_child_up(httpd):
+    """As ANCM does; the next one tries again."""
+    folder = deploy(httpd, "hangs", "failing")
+    httpd.allow(r"app hangs\b", ENDED)
+    httpd.start("AppCoreDetailedErrors On\n"
+                + inside("hangs", folder, fail("hang"), "AppCoreStartupTimeLimit 2"))
+    server = httpd.httpd_pid()
+    worker = wait_for(httpd.workers, what="the child")[0].pid
+    httpd.wait_log(r"app hangs did not start in process \(500\.37\): ")
+    wait_for(lambda: not alive(worker), 30, "the end of the child")
+    answer = wait_for(lambda: page(httpd, "/hangs/"), 30, "the page")
+    assert "HTTP Error 500.37 - " in answer.text
+    assert httpd.httpd_pid() == server
+
+
+def page(httpd, path):
+    """Of a child that is still there."""
+    try:
+        answer = httpd.get(path)
+    except OSError:
+        return None
+    return answer if answer.status == 500 else None
+
+
+# Ends
+
+class Server:
+    """An httpd with the app, started once for those tests that leave it as it was."""
+
+    def __init__(self, env):
+        self.env = env
+        self.folder = deploy(env, "own", "ending")
+
+    def start(self, *lines):
+        self.env.start(inside("own", self.folder, "AppCoreRapidFailsPerMinute 100",
+                              *lines))
+        started(self.env, "own")
+
+    def get(self, path, **options):
+        return self.env.get("/own" + path, **options)
+
+    def pid(self):
+        return int(self.get("/pid").text)
+
+    def has_another(self, old):
+        """Of the children that httpd has now one answers, and the old one is gone."""
+        wait_for(lambda: not alive(old), 30, "the end of the child")
+        answer = wait_for(lambda: self.tries("/pid"), 30, "an answer of another child")
+        assert int(answer.text) != old
+
+    def tries(self, path):
+        try:
+            answer = self.get(path)
+        except OSError:
+            return None
+        return answer if answer.status == 200 else None
+
+
+@pytest.fixture(scope="module")
+def own(env):
+    dotnet.need_sdk()
+    yield Server(env)
+
+
+@pytest.fixture
+def server(own, env):
+    if not env.httpd_pid():
+        own.start()
+    yield own
+
+
+def test_serves_from_the_child(server):
+    assert server.get("/").text == "runs"
+    assert server.pid() in [p.pid for p in server.env.workers()]
+    assert not server.env.app_processes()
+
+
+def test_lives_in_its_folder(server):
+    folder = server.folder
+    current, content, base, home, arguments = server.get("/where").text.split("\n")
+    assert (current, content, base) == (folder, folder, folder + "/")
+    assert home.startswith(server.env.path("state") + "/own") and arguments == ""
+
+
+def test_programs_that_it_starts_end_and_are_waited_for(server):
+    """They can be ended, which they could not with the signal mask of a worker."""
+    assert server.get("/run").text == "7 143"
+
+
+@pytest.mark.parametrize("code", [0, 1, 2, 3, 7, 15])
+def test_exit_ends_the_child_alone(server, code):
+    httpd, old = server.env.httpd_pid(), server.pid()
+    server.env.allow(r"app own\b", ENDED)
+    with pytest.raises(OSError):
+        server.get(f"/exit?code={code}")
+    server.has_another(old)
+    assert server.env.httpd_pid() == httpd
+
+
+@pytest.mark.parametrize("path, words", [
+    ("/abort", "there is no way on"), ("/throw", "nobody catches this")])
+def test_abort_ends_the_child_alone(server, path, words):
+    httpd, old = server.env.httpd_pid(), server.pid()
+    server.env.allow(r"app own\b", ENDED, r"exit signal Abort", words)
+    with pytest.raises(OSError):
+        server.get(path)
+    server.has_another(old)
+    assert server.env.httpd_pid() == httpd
+    assert words in server.env.recent_log()
+
+
+def test_stop_application_replaces_the_child(server):
+    old = server.pid()
+    assert server.get("/stop").status == 200
+    server.env.wait_log(r"app own has ended with exit code 0: it stops itself")
+    server.has_another(old)
+
+
+@pytest.mark.parametrize("code", [0, 4])
+def test_end_of_main_replaces_the_child(server, code):
+    old = server.pid()
+    server.env.allow(r"app own\b")
+    server.get(f"/return?code={code}")
+    server.env.wait_log(rf"app own has ended with exit code {code}: Main returned")
+    server.has_another(old)
+
+
+def test_end_waits_for_requests(server):
+    old = server.pid()
+    answers = []
+    slow = threading.Thread(target=lambda: answers.append(server.get("/wait?ms=1500")))
+    slow.start()
+    server.env.allow(r"app own\b")
+    server.get("/stop")
+    slow.join()
+    assert answers[0].text == "waited"
+    server.has_another(old)
+
+
+def test_collector_stops_all_workers(server):
+    """Every worker of the child in a loop, and collections meanwhile."""
+    answers = []
+
+    def ask(path):
+        answers.append(server.get(path, timeout=120).text)
+    threads = [threading.Thread(target=ask, args=(path,))
+               for path in ["/spin?ms=1500"] * 7 + ["/collect?n=20"]]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(answers) == ["collected"] + ["spun"] * 7
+
+
+def test_graceful_restarts_lose_no_request(server):
+    failures, done = [], threading.Event()
+
+    def ask():
+        while not done.is_set():
+            answer = server.get("/")
+            if answer.text != "runs":
+                failures.append(answer)
+    thread = threading.Thread(target=ask)
+    thread.start()
+    for _ in range(3):
+        server.env.reload()
+    done.set()
+    thread.join()
+    assert not failures
+
+
+def test_terminated_child_goes_on_or_is_replaced(server):
+    old = server.pid()
+    os.kill(old, signal.SIGTERM)
+    assert server.get("/").text == "runs"
+
+
+def test_stop_is_clean(own, env):
+    if not env.httpd_pid():
+        own.start()
+    assert own.get("/").text == "runs"
+    env.stop()
+    assert "exit signal" not in env.recent_log()
+    assert "did not end" not in env.recent_log()
+
+
+def test_stuck_app_ends_at_its_limit(own, env):
+    env.stop()
+    own.start("AppCoreEnvironmentVariable MODE stuck", "AppCoreShutdownTimeLimit 1")
+    assert own.get("/").text == "runs"
+    env.allow(r"app own\W+it did not end in time")
+    env.stop()
+    assert "it did not end in time" in env.recent_log()
+    assert "exit signal" not in env.recent_log()
