@@ -3,9 +3,7 @@
 
 #include "inproc/app.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
 

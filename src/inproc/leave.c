@@ -101,7 +101,7 @@ static apr_time_t do_leave(apr_time_t now)
             knock(lr);
         }
     }
-    return now + KNOCK_EVERY;
+    return now + (leave.complained ? apr_time_from_sec(1) : KNOCK_EVERY);
 }
 
 void ac_leave_begin(int still_serves)

@@ -15,9 +15,10 @@ import inproc
 from env import MPM
 from processes import wait_for
 
-pytestmark = pytest.mark.mpm
+pytestmark = [pytest.mark.mpm,
+              pytest.mark.skipif(MPM == "prefork", reason="a process per connection")]
 # One process that serves, and room for the next one.
-ONE = "ServerLimit 4\nMaxRequestWorkers 16\n" if MPM != "prefork" else ""
+ONE = "ServerLimit 4\nMaxRequestWorkers 16\n"
 
 
 @pytest.fixture
