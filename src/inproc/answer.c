@@ -480,67 +480,55 @@ static int open_file(const char *path, struct stat *st)
     return fd;
 }
 
-static int append_file(ac_call_t *call, const char *path, int64_t offset, int64_t *length)
+static apr_status_t close_file(void *file)
 {
-    request_rec *r = call->r;
+    return apr_file_close(file);
+}
+
+/* NULL if there is no such part of a regular file. */
+static apr_file_t *file_part(const char *path, int64_t offset, int64_t *length,
+                             apr_pool_t *p)
+{
     apr_file_t *file = NULL;
     struct stat st;
     int fd = open_file(path, &st);
 
     if (fd < 0) {
-        return 0;
+        return NULL;
     }
     if (*length < 0) {
         *length = st.st_size - offset;
     }
     if (*length < 0 || offset > st.st_size || *length > st.st_size - offset
-        || apr_os_file_put(&file, &fd, APR_FOPEN_READ | APR_FOPEN_SENDFILE_ENABLED,
-                           r->pool) != APR_SUCCESS) {
+        || apr_os_file_put(&file, &fd, APR_FOPEN_READ | APR_FOPEN_SENDFILE_ENABLED, p)
+           != APR_SUCCESS) {
         close(fd);
-        return 0;
+        return NULL;
     }
-    apr_pool_cleanup_register(r->pool, file, (apr_status_t (*)(void *))apr_file_close,
-                              apr_pool_cleanup_null);
-    if (!call->bodiless && *length) {
-        apr_brigade_insert_file(brigade(call), file, offset, *length, r->pool);
-    }
-    return 1;
-}
-
-/* Files that cannot be sent leave the head as it was: the app may answer otherwise. */
-static int begin_file(ac_call_t *call, appcore_str path, int64_t offset, int64_t *length,
-                      uint32_t flags)
-{
-    const char *name = apr_pstrmemdup(call->r->pool, path.p, path.len);
-    int begun = call->started || call->upgraded;
-    int rv = may_write(call, *length > 0 ? *length : 0, 0);
-
-    if (rv != APPCORE_OK || call->instead) {
-        return rv;
-    }
-    rv = append_file(call, name, offset, length) ? may_write(call, *length, flags)
-                                                 : APPCORE_INVALID;
-    if (rv == APPCORE_INVALID && !begun) {
-        undo(call);
-        call->started = 0;
-    }
-    else if (rv != APPCORE_OK) {
-        apr_brigade_cleanup(brigade(call));
-    }
-    return rv;
+    apr_pool_cleanup_register(p, file, close_file, apr_pool_cleanup_null);
+    return file;
 }
 
 static int send_file(ac_call_t *call, appcore_str path, int64_t offset, int64_t length,
                      uint32_t flags)
 {
+    apr_pool_t *p = call->r->pool;
+    apr_file_t *file;
     int rv;
 
     if (offset < 0 || length < -1 || memchr(path.p, '\0', path.len)) {
         return APPCORE_INVALID;
     }
-    rv = begin_file(call, path, offset, &length, flags);
+    file = file_part(apr_pstrmemdup(p, path.p, path.len), offset, &length, p);
+    if (!file) {
+        return APPCORE_INVALID;
+    }
+    rv = may_write(call, length, flags);
     if (rv != APPCORE_OK || call->instead) {
         return rv;
+    }
+    if (!call->bodiless && length) {
+        apr_brigade_insert_file(brigade(call), file, offset, length, p);
     }
     if (flags & APPCORE_FLUSH) {
         append_flush(call);
@@ -551,6 +539,7 @@ static int send_file(ac_call_t *call, appcore_str path, int64_t offset, int64_t 
     if (flags & APPCORE_LAST) {
         append_end(call);
     }
+    call->unflushed = !(flags & APPCORE_FLUSH);
     return pass(call, 1);
 }
 
