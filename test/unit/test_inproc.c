@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Part of mod_appcore; see LICENSE. */
 
-#include <check.h>
+#include "test_inproc.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -344,6 +345,8 @@ int main(void)
     suite_add_tcase(s, tables());
     suite_add_tcase(s, plans());
     suite_add_tcase(s, losses());
+    suite_add_tcase(s, test_inproc_slots());
+    suite_add_tcase(s, test_inproc_fields());
     sr = srunner_create(s);
     srunner_run_all(sr, CK_ENV);
     failed = srunner_ntests_failed(sr);

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Part of mod_appcore; see LICENSE. */
+
+#ifndef TEST_INPROC_H
+#define TEST_INPROC_H
+
+#include <check.h>
+
+TCase *test_inproc_slots(void);
+TCase *test_inproc_fields(void);
+
+#endif
