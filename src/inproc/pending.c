@@ -10,9 +10,12 @@
 #include <unistd.h>
 
 #include "http_connection.h"
+#include "http_log.h"
 #include "base/clock.h"
 #include "conn/park.h"
 #include "inproc/thread.h"
+
+APLOG_USE_MODULE(appcore);
 
 /* A request that is younger will be over before its client could be missed. */
 #define MIND_AFTER apr_time_from_msec(300)
@@ -331,12 +334,46 @@ int ac_call_step(ac_call_t *call, ac_task_t *task)
     return AC_TASK_WAIT;
 }
 
+/* With the mutex locked: 1 if the call goes on, unlocked. */
+static int await_completion(ac_call_t *call, apr_time_t until)
+{
+    apr_interval_time_t left = until - ac_clock_now();
+    struct pollfd pfd = { .fd = call->event_fd, .events = POLLIN };
+    eventfd_t n;
+
+    if (left <= 0 || atomic_load(&call->inproc->forgotten)
+        || (call->completed && !call->mail)) {
+        return 0;
+    }
+    call->state = call->mail ? AC_CALL_HOST : AC_CALL_WAITING;
+    pthread_mutex_unlock(&call->mutex);
+    if (call->state == AC_CALL_HOST) {
+        ac_call_visit(call, ac_call_run_mail);
+    }
+    else if (poll(&pfd, 1, (int)(left / 1000) + 1) > 0) {
+        eventfd_read(call->event_fd, &n);
+    }
+    return 1;
+}
+
 void ac_call_drop(ac_call_t *call)
 {
+    ac_inproc_t *inproc = call->inproc;
+    apr_time_t until = ac_clock_now()
+                       + apr_time_from_msec((apr_time_t)inproc->config.shutdown_ms);
+
     pthread_mutex_lock(&call->mutex);
     call->state = AC_CALL_HOST;
     pthread_mutex_unlock(&call->mutex);
     client_left(call);
-    pthread_mutex_lock(&call->mutex);
+    /* The app may be looking at what is given back with the request. */
+    do {
+        pthread_mutex_lock(&call->mutex);
+    } while (await_completion(call, until));
+    if (!call->completed && !atomic_load(&inproc->forgotten)) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, inproc->server, "app %s still has a "
+                     "request whose connection is closed", inproc->mount->spec->name);
+    }
+    call->state = AC_CALL_HOST;
     ac_call_end(call);
 }

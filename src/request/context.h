@@ -16,10 +16,15 @@ typedef struct ac_context_t {
     const ac_mount_t *mount;    /* NULL: not an app's */
     int was_checked;            /* httpd had a user's credentials verified */
     const char *request_id;     /* the same on every attempt; NULL until needed */
+    int declined;               /* by the app: no mount of its is looked for again */
 } ac_context_t;
 
 /* NULL for a request that no mount could concern. */
 ac_context_t *ac_context_get(request_rec *r);
+
+/* The app does not want it: httpd serves it as if nothing were mounted here. What the
+ * handler returns. */
+int ac_route_decline(request_rec *r);
 
 void ac_route_register(apr_pool_t *p);
 

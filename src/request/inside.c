@@ -14,6 +14,7 @@
 #include "conn/park.h"
 #include "inproc/call.h"
 #include "request/client.h"
+#include "request/context.h"
 #include "request/error.h"
 #include "request/login.h"
 #include "request/workers.h"
@@ -56,7 +57,7 @@ static int finish(request_rec *r, const ac_mount_t *mount, ac_call_t *call, int 
     case AC_CALL_ANSWERED:
         break;
     }
-    return rv;
+    return rv == DECLINED ? ac_route_decline(r) : rv;
 }
 
 /* A body that is longer than anybody accepts need not come. */

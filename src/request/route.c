@@ -55,13 +55,37 @@ static int remember(request_rec *r)
     return DECLINED;
 }
 
+static int was_declined(request_rec *r)
+{
+    for (r = r->prev; r; r = r->prev) {
+        const ac_context_t *ctx = ac_context_get(r);
+
+        if (ctx && ctx->declined) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+int ac_route_decline(request_rec *r)
+{
+    const char *target = ap_os_escape_path(r->pool, r->uri, 1);
+
+    ac_context_get(r)->declined = 1;
+    if (r->args) {
+        target = apr_pstrcat(r->pool, target, "?", r->args, NULL);
+    }
+    ap_internal_redirect(target, r);
+    return OK;
+}
+
 static int translate(request_rec *r)
 {
     ac_context_t *ctx = ac_context_get(r);
     const ac_mount_t *mounts;
     int n = 0, found;
 
-    if (!ctx || r->proxyreq) {
+    if (!ctx || r->proxyreq || was_declined(r)) {
         return DECLINED;
     }
     mounts = ac_conf_mounts(r->server, &n);

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of mod_appcore; see LICENSE.
+"""Requests around an app in process: they wait for its start within the limits of the
+queue, hold no more workers than they may, and go to the rest of httpd if the app does
+not want them."""
+
+import os
+import shutil
+import time
+
+import pytest
+
+import env as environment
+from client import Raw
+from processes import wait_for
+
+pytestmark = pytest.mark.mpm
+BUILT = os.path.join(os.path.dirname(os.path.dirname(environment.MODULE)), "test", "apps",
+                     "inproc")
+QUEUE = 3
+
+
+def install(env, name, *lines):
+    """A folder with the probe, which root owns, and one that the probe may read."""
+    folder = env.app(name, user="root" if env.is_root else None)
+    shutil.copy(os.path.join(BUILT, "probe.so"), folder)
+    shared = env.path("files", name)
+    os.makedirs(os.path.join(shared, "gates"))
+    for path in (shared, os.path.join(shared, "gates")):
+        os.chmod(path, 0o777)
+    body = "\n    ".join(lines)
+    return f"""<AppCoreApp {name}>
+    AppCorePath {folder}
+    AppCoreHostingModel InProcess
+    AppCoreEnvironmentVariable PROBE_FOLDER {shared}
+    {body}
+</AppCoreApp>
+AppCoreMount /{name} {name}
+"""
+
+
+@pytest.fixture(scope="module")
+def httpd(env):
+    os.mkdir(env.path("htdocs", "probe"))
+    env.write("htdocs", "probe", "declined", text="a file")
+    env.write("htdocs", "static.txt", text="static")
+    one = "StartServers 1\nServerLimit 1\nThreadsPerChild 16\nMaxRequestWorkers 16\n" \
+        if environment.MPM != "prefork" else ""
+    env.start(one + f"<Directory {env.path('htdocs')}>\nRequire all granted\n"
+              "</Directory>\n"
+              + install(env, "probe")
+              + install(env, "late", "AppCoreEnvironmentVariable PROBE_INIT late",
+                        f"AppCoreQueueLimit {QUEUE}")
+              + install(env, "slow", "AppCoreEnvironmentVariable PROBE_INIT late",
+                        "AppCoreQueueTimeLimit 1s")
+              + install(env, "few", "AppCoreMaxWorkers 1"))
+    return env
+
+
+def open_gate(env, app, gate):
+    env.write("files", app, "gates", gate, text="")
+
+
+def ask(env, target):
+    raw = Raw(env.port)
+    raw.send(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    return raw
+
+
+def test_hello(httpd):
+    answer = httpd.get("/probe/hello")
+    assert (answer.status, answer.text) == (200, "hello\n")
+
+
+def test_what_the_app_declines_is_httpds(httpd):
+    assert httpd.get("/probe/declined").text == "a file"
+    assert httpd.get("/probe/declined?x=%20y").text == "a file"
+    assert httpd.get("/probe/hello").text == "hello\n"
+
+
+@pytest.mark.skipif(environment.MPM == "prefork", reason="each process has a queue")
+def test_requests_wait_for_the_start(httpd):
+    """As many as the queue takes; one that leaves makes room for another."""
+    httpd.allow("app late is not available")
+    waiting = [ask(httpd, "/late/hello") for _ in range(QUEUE)]
+    wait_for(lambda: httpd.get("/late/hello").status == 503, what="a full queue")
+    waiting.pop().socket.close()
+
+    def waits():
+        raw = ask(httpd, "/late/hello")
+        raw.socket.settimeout(0.3)
+        try:
+            return raw.response().status != 503
+        except TimeoutError:
+            raw.socket.settimeout(30)
+            waiting.append(raw)
+            return True
+    wait_for(waits, what="room in the queue")
+    assert httpd.get("/static.txt").text == "static"
+    open_gate(httpd, "late", "start")
+    for raw in waiting:
+        assert raw.response().text == "hello\n"
+        raw.socket.close()
+    assert httpd.get("/late/hello").status == 200
+
+
+def test_the_wait_has_a_limit(httpd):
+    httpd.allow("app slow is not available")
+    began = time.monotonic()
+    answer = httpd.get("/slow/hello")
+    assert answer.status == 503 and answer.header("Retry-After")
+    assert 1 <= time.monotonic() - began < 10
+    assert httpd.get("/static.txt").text == "static"
+    open_gate(httpd, "slow", "start")
+
+
+@pytest.mark.skipif(environment.MPM == "prefork", reason="a process has one worker")
+def test_busy_workers_are_counted(httpd):
+    """An app that is busy on its one worker gets no second one."""
+    httpd.allow("app few is not available")
+    raw = ask(httpd, "/few/hold?gate=workers")
+    wait_for(lambda: httpd.get("/few/hello").status == 503, what="all its workers")
+    assert httpd.get("/probe/hello").status == 200
+    open_gate(httpd, "few", "workers")
+    assert raw.response().text == "held"
+    assert httpd.get("/few/hello").status == 200
+    raw.socket.close()
