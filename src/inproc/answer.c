@@ -404,6 +404,7 @@ static int64_t write_piece(ac_call_t *call, const struct iovec *data, size_t n,
     }
     call->unflushed = !(flags & APPCORE_FLUSH);
     call->ahead += part;
+    call->since = 0;
     if (call->left >= 0) {
         call->left -= (apr_int64_t)part;
     }

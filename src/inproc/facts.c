@@ -141,24 +141,44 @@ static void log_line(const ac_inproc_t *inproc, request_rec *r, int level,
     }
 }
 
+/* The request is named where nobody else uses it at this moment. */
+static int borrow(const ac_frame_t *frame)
+{
+    int free = 0;
+
+    if (frame) {
+        pthread_mutex_lock(&frame->call->mutex);
+        free = !frame->call->busy;
+        frame->call->busy |= free;
+        pthread_mutex_unlock(&frame->call->mutex);
+    }
+    return free;
+}
+
 void ac_table_log(const appcore_host *host, appcore_request number, int level,
                   appcore_str text)
 {
     const ac_inproc_t *inproc = (const ac_inproc_t *)host;
     const char *at = text.p, *end = text.p + text.len;
     ac_frame_t *frame = number ? ac_call_frame(number) : NULL;
+    int borrowed;
 
     level = level < APPCORE_LOG_ERROR ? APPCORE_LOG_ERROR
             : level > APLOG_TRACE8 ? APLOG_TRACE8 : level;
     if (level > level_of(inproc, number)) {
         return;
     }
+    borrowed = borrow(frame);
     while (at < end) {
         const char *stop = memchr(at, '\n', (size_t)(end - at));
 
         stop = stop ? stop : end;
-        log_line(inproc, frame ? frame->call->r : NULL, level, at, (size_t)(stop - at));
+        log_line(inproc, borrowed ? frame->call->r : NULL, level, at,
+                 (size_t)(stop - at));
         at = stop + 1;
+    }
+    if (borrowed) {
+        ac_call_release(frame->call);
     }
 }
 

@@ -173,6 +173,7 @@ static uint32_t take_events(ac_call_t *call, const ac_task_t *task)
 
     if (got & POLLOUT) {
         ac_answer_push(call);
+        call->since = 0;
     }
     if (atomic_load(&call->gone)) {
         got = POLLIN | POLLOUT;

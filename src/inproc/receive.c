@@ -11,10 +11,14 @@
 #include "http_log.h"
 #include "http_protocol.h"
 #include "util_filter.h"
+#include "apr_base64.h"
+#include "apr_sha1.h"
 #include "inproc/fields.h"
 #include "outproc/head.h"
 
 APLOG_USE_MODULE(appcore);
+
+#define WEBSOCKET_GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 static apr_bucket_brigade *input(ac_call_t *call)
 {
@@ -202,6 +206,31 @@ int ac_table_limit_body(appcore_request number, int64_t size)
     return rv;
 }
 
+/* RFC 6455 4.2.2. mod_http2 makes a key for a stream and believes nobody who does not
+ * answer it; apps know that HTTP/2 has none. */
+static const char *websocket_accept(const char *key, apr_pool_t *p)
+{
+    unsigned char digest[APR_SHA1_DIGESTSIZE];
+    apr_sha1_ctx_t sha1;
+    char *text = apr_palloc(p, (apr_size_t)apr_base64_encode_len(sizeof(digest)));
+
+    apr_sha1_init(&sha1);
+    apr_sha1_update(&sha1, key, (unsigned)strlen(key));
+    apr_sha1_update(&sha1, WEBSOCKET_GUID, sizeof(WEBSOCKET_GUID) - 1);
+    apr_sha1_final(digest, &sha1);
+    apr_base64_encode_binary(text, digest, sizeof(digest));
+    return text;
+}
+
+static void accept_stream(request_rec *r, apr_table_t *fields)
+{
+    const char *key = apr_table_get(r->headers_in, "Sec-WebSocket-Key");
+
+    if (key && !apr_table_get(fields, "Sec-WebSocket-Accept")) {
+        apr_table_setn(fields, "Sec-WebSocket-Accept", websocket_accept(key, r->pool));
+    }
+}
+
 static int upgrade(ac_call_t *call, const appcore_field *fields, size_t n)
 {
     request_rec *r = call->r;
@@ -217,6 +246,9 @@ static int upgrade(ac_call_t *call, const appcore_field *fields, size_t n)
     protocol = apr_table_get(r->headers_in, "Upgrade");
     if (protocol) {
         apr_table_setn(head.fields, "Upgrade", protocol);
+    }
+    if (call->tunnel) {
+        accept_stream(r, head.fields);
     }
     ac_head_switch(r, head.fields);
     call->started = call->committed = call->upgraded = 1;

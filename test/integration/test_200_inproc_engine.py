@@ -11,6 +11,7 @@ import time
 import pytest
 
 import env as environment
+import processes
 from client import Raw
 from processes import wait_for
 
@@ -54,7 +55,17 @@ def httpd(env):
               + install(env, "slow", "AppCoreEnvironmentVariable PROBE_INIT late",
                         "AppCoreQueueTimeLimit 1s")
               + install(env, "few", "AppCoreMaxWorkers 1"))
+    settle(env)
     return env
+
+
+def settle(env):
+    """Until the supervisor knows the child: what it has open then does not change."""
+    def known():
+        manager = env.helper("manager")
+        opened = processes.descriptors(manager) if manager else None
+        return opened and "anon_inode:[eventfd]" in opened
+    wait_for(known, what="the manager's acquaintance with the child")
 
 
 def open_gate(env, app, gate):
