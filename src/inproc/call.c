@@ -128,7 +128,8 @@ void ac_call_pop(const ac_frame_t *frame)
 }
 
 /* Callbacks of an app that is not thread-safe do not overlap. A guest runs under the
- * lock of its holder. */
+ * lock of its holder. Who takes this lock has no call's mutex: in a callback, that of
+ * any call may be wanted. */
 static void serialise(ac_inproc_t *inproc)
 {
     if (!(inproc->app.flags & APPCORE_THREAD_SAFE)) {
@@ -264,12 +265,15 @@ void ac_call_end(ac_call_t *call)
     ac_mail_t *mail = close_number(call);
 
     pthread_mutex_unlock(&call->mutex);
-    if (mail) {
-        refuse(inproc, number, mail);
+    if (!mail && !(call->data && inproc->app.release)) {
+        return;
     }
+    serialise(inproc);
+    refuse(inproc, number, mail);
     if (call->data && inproc->app.release && !atomic_load(&inproc->forgotten)) {
         inproc->app.release(inproc->instance, call->data);
     }
+    unserialise(inproc);
 }
 
 int ac_call_handle(ac_call_t *call, const appcore_info *info)
@@ -285,15 +289,13 @@ int ac_call_handle(ac_call_t *call, const appcore_info *info)
     ac_call_pop(&frame);
     pthread_mutex_lock(&call->mutex);
     back_from_app(call);
-    if (rv == APPCORE_PENDING) {
-        pthread_mutex_unlock(&call->mutex);
-        call->later = 1;
-        rv = AC_TASK_WAIT;
-    }
-    else {
-        ac_call_end(call);
-    }
     unserialise(inproc);
+    if (rv == APPCORE_PENDING) {
+        call->later = 1;
+        pthread_mutex_unlock(&call->mutex);
+        return AC_TASK_WAIT;
+    }
+    ac_call_end(call);
     return rv;
 }
 

@@ -117,8 +117,6 @@ int ac_call_finish(ac_call_t *call, int result, ac_call_end_e *pend);
 /* A duty of the minder: tells apps of clients that left while they were busy with
  * their requests. */
 apr_time_t ac_call_mind(apr_time_t now);
-/* Calls of an app that have not ended. */
-unsigned ac_call_count(const ac_inproc_t *inproc);
 /* The first one at that index or behind it; *pindex is where to go on. */
 ac_call_t *ac_call_next(uint32_t *pindex);
 

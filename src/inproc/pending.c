@@ -121,6 +121,9 @@ static void mind(ac_call_t *call, apr_time_t now)
 {
     int mine = 0;
 
+    if (!atomic_load(&call->slot.number)) {
+        return;
+    }
     pthread_mutex_lock(&call->mutex);
     if (atomic_load(&call->slot.number) && call->state == AC_CALL_APP && !call->told
         && now - call->r->request_time > MIND_AFTER
@@ -149,18 +152,6 @@ apr_time_t ac_call_mind(apr_time_t now)
         mind(call, wall);
     }
     return now + MIND_EVERY;
-}
-
-unsigned ac_call_count(const ac_inproc_t *inproc)
-{
-    ac_call_t *call;
-    uint32_t at = 0;
-    unsigned n = 0;
-
-    while ((call = ac_call_next(&at))) {
-        n += atomic_load(&call->slot.number) && call->inproc == inproc;
-    }
-    return n;
 }
 
 /* Steps */
@@ -258,10 +249,14 @@ static void want_no_client(ac_call_t *call, ac_task_t *task)
 
 static void want(ac_call_t *call, ac_task_t *task)
 {
+    const conn_rec *c = call->r->connection;
+
     task->fd = call->event_fd;
     task->want = POLLIN;
     task->want_client = call->want_client;
-    if (call->finished && call->r->connection->data_in_output_filters) {
+    if (!c->master && c->data_in_output_filters
+        && (call->finished || !call->unflushed)) {
+        /* The client is to have it, though the app does not wait for that. */
         task->want_client |= POLLOUT;
     }
     task->reads_body = (call->want_client & POLLIN) && !call->upgraded;

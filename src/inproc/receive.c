@@ -167,7 +167,6 @@ int64_t ac_table_read(appcore_request number, void *data, size_t size, uint32_t 
         return rv;
     }
     call->was_read = 1;
-    call->since = 0;
     if (call->fault) {
         rv = call->fault;
     }
@@ -179,6 +178,9 @@ int64_t ac_table_read(appcore_request number, void *data, size_t size, uint32_t 
     }
     else {
         rv = read_body(call, data, size, flags);
+    }
+    if (rv > 0) {
+        call->since = 0;
     }
     ac_call_release(call);
     return rv;
