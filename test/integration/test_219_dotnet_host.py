@@ -21,15 +21,15 @@ def companion():
     return os.path.join(BUILT, folders[0], "AppCore.AspNetCore.dll")
 
 
-def host(folder, lines=()):
+def host(folder, lines=(), name="Unmodified", environment=None):
     """What a host of the app prints, and its exit status."""
     program = os.path.join(env.BUILD, "test", "apps", "host", "apphost")
     return subprocess.run(
-        [program, "-f", folder, "-s", f"appcore.assembly={folder}/Unmodified.dll",
+        [program, "-f", folder, "-s", f"appcore.assembly={folder}/{name}.dll",
          "-s", f"appcore.companion={companion()}",
          os.path.join(BUILT, "appcore-dotnet.so")],
         input="".join(line + "\n" for line in lines), text=True, capture_output=True,
-        timeout=120)
+        timeout=120, env=dict(os.environ, **(environment or {})))
 
 
 @pytest.fixture
@@ -96,3 +96,21 @@ def test_an_app_that_runs_no_hooks_is_not_begun(app):
     configure(app, lambda options: options.setdefault("configProperties", {}).update(
         {"System.StartupHookProvider.IsSupported": False}))
     failed(host(app), 33, "no start-up hooks")
+
+
+def test_an_app_serves_and_ends(app):
+    done = host(app, ["GET /", "POST / text", "leave GET /"])
+    assert done.returncode == 0, done
+    assert done.stdout.startswith("started\nHTTP 200"), done
+    answers = done.stdout.split("\n--\n")
+    assert "\n\nHello World!" in answers[0] and "Content-Length: 12" in answers[0]
+    assert answers[1].startswith("HTTP 405") and answers[3] == "shut down\n"
+
+
+def test_an_exception_in_main_does_not_end_the_process():
+    path = os.path.join(env.HERE, "apps", "failing", "Program.cs")
+    with open(path, encoding="utf-8") as f:
+        folder = dotnet.program(f.read())
+    done = host(folder, name="Own", environment={"FAIL": "throw"})
+    failed(done, 30, "exit 134: The app threw an exception: no <database> to be had",
+           "at Program.<Main>$")

@@ -71,12 +71,22 @@ static void release(ac_runtime_start_t *start)
     memset(start, 0, sizeof(*start));
 }
 
+void ac_app_open_signals(void)
+{
+    sigset_t none;
+
+    sigemptyset(&none);
+    pthread_sigmask(SIG_SETMASK, &none, NULL);
+}
+
 static void *thread_main(void *data)
 {
     ac_app_t *app = data;
     int rc = 0;
 
     pthread_setname_np(pthread_self(), "appcore-dotnet");
+    /* The threads that the runtime makes inherit the mask. */
+    ac_app_open_signals();
     if (ac_runtime_prepare(&app->runtime, &app->start, &app->trouble)) {
         atomic_store(&app->inside, 1);
         rc = ac_runtime_run(&app->runtime);
@@ -94,27 +104,14 @@ static size_t stack_size(const ac_runtime_start_t *start)
     return size < STACK_MIN ? STACK_MIN : size > STACK_MAX ? STACK_MAX : size;
 }
 
-void ac_app_open_signals(void)
-{
-    sigset_t none;
-
-    sigemptyset(&none);
-    pthread_sigmask(SIG_SETMASK, &none, NULL);
-}
-
 static int start_thread(ac_app_t *app)
 {
     pthread_attr_t attr;
-    sigset_t before;
     int rc;
 
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, stack_size(&app->start));
-    /* It inherits the mask, and so do the threads that the runtime makes. */
-    pthread_sigmask(SIG_SETMASK, NULL, &before);
-    ac_app_open_signals();
     rc = pthread_create(&app->thread, &attr, thread_main, app);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attr);
     return rc == 0;
 }

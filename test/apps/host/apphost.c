@@ -588,5 +588,6 @@ int main(int argc, char **argv)
         app->shutdown(app_data, config.shutdown_ms);
     }
     say("shut down\n");
-    return status;
+    /* What the app left running must not be in its libraries' destructors. */
+    _exit(status);
 }
