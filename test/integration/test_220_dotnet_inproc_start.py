@@ -276,6 +276,7 @@ def test_end_waits_for_requests(server):
     answers = []
     slow = threading.Thread(target=lambda: answers.append(server.get("/wait?ms=1500")))
     slow.start()
+    wait_for(lambda: server.get("/waiting").text == "1", what="the request that waits")
     server.env.allow(r"app own\b")
     server.get("/stop")
     slow.join()

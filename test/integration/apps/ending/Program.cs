@@ -7,6 +7,7 @@ using System.Diagnostics;
 
 var mode = Environment.GetEnvironmentVariable("MODE") ?? "";
 var over = new TaskCompletionSource<int>();
+var waiting = 0;
 var app = WebApplication.CreateBuilder(args).Build();
 
 app.MapGet("/", () => "runs");
@@ -25,9 +26,11 @@ app.MapGet("/stop", (IHostApplicationLifetime lifetime) => lifetime.StopApplicat
 app.MapGet("/return", (int code) => over.TrySetResult(code));
 app.MapGet("/wait", async (int ms) =>
 {
+    Interlocked.Increment(ref waiting);
     await Task.Delay(ms);
     return "waited";
 });
+app.MapGet("/waiting", () => waiting);
 // No call in the loop: the collector has to stop it by a signal.
 app.MapGet("/spin", (int ms) =>
 {
