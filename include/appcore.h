@@ -177,7 +177,8 @@ typedef struct appcore_host {
     int (*abort)(appcore_request);
 
     /* Variables of the request as httpd knows them: SSL_CLIENT_CERT, HTTPS, what
-     * SetEnv and mod_rewrite set. APPCORE_INVALID: not defined. */
+     * SetEnv and mod_rewrite set; of a user APPCORE_GROUPS, a group in each line.
+     * APPCORE_INVALID: not defined. */
     int (*var_get)(appcore_request, appcore_str name, appcore_str *value);
     /* Seen by var_get() and in access logs as %{name}e; a NULL p removes it. */
     int (*var_set)(appcore_request, appcore_str name, appcore_str value);

@@ -114,7 +114,7 @@ internal static class Users
     private static Claim Claim(string type, string value) =>
         new(type, value, ClaimValueTypes.String, Scheme);
 
-    internal static string Decode(string value) => Uri.UnescapeDataString(value);
+    private static string Decode(string value) => Uri.UnescapeDataString(value);
 
     private sealed record Forwarded(ClaimsPrincipal User);
 

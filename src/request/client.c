@@ -288,10 +288,30 @@ static ac_upgrade_e name_upgrade(appcore_info *info, request_rec *r,
     return asked;
 }
 
+/* Whatever the variable was before, the app takes its lines for groups. */
+static void name_groups(request_rec *r, const char *user)
+{
+    const apr_array_header_t *groups = ac_groups_of(r, user);
+    const char *all = "";
+    int i;
+
+    for (i = 0; groups && i < groups->nelts; ++i) {
+        const char *group = APR_ARRAY_IDX(groups, i, const char *);
+
+        if (!strchr(group, '\n')) {
+            all = apr_pstrcat(r->pool, all, *all ? "\n" : "", group, NULL);
+        }
+    }
+    apr_table_setn(r->subprocess_env, "APPCORE_GROUPS", all);
+}
+
 static void name_login(appcore_info *info, request_rec *r)
 {
     const char *user = ac_login_user(r);
 
+    if (user) {
+        name_groups(r, user);
+    }
     info->user = text(user);
     info->auth_type = text(user ? r->ap_auth_type : NULL);
 }

@@ -159,11 +159,13 @@ static void add_reach(process_t *proc)
     }
 }
 
-/* Only the companion can make a user of what we say. */
+/* Only the companion can make a user of what we say. An app in process is not reached
+ * at all: it is here. */
 static int tells_users(const process_t *proc)
 {
     return proc->spec->login && proc->set->forward_windows_auth_token.v
-           && proc->launch->companion && (proc->inst->reach & AC_REACH_FD);
+           && proc->launch->companion
+           && (!proc->inst->reach || (proc->inst->reach & AC_REACH_FD));
 }
 
 static void add_dotnet_contract(process_t *proc)

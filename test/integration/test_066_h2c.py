@@ -31,7 +31,7 @@ pytestmark = pytest.mark.skipif(
 
 HTTP2_ALONE = '{"Kestrel": {"EndpointDefaults": {"Protocols": "Http2"}}}'
 KESTREL = ("socket", "port")
-GRPC = [*KESTREL, "python"]
+GRPC = [*KESTREL, "python", "inside"]
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +47,8 @@ def httpd(env):
         with open(settings, "w", encoding="ascii") as f:
             f.write(HTTP2_ALONE)
         env.give(settings, env.owner())
+    folders["inside"] = dotnet.app(env, "inside", published,
+                                   user="root" if env.is_root else None)
     folders["node"] = env.app("node", "h2node")
     for name in ("wrong", "warmnode", "sicknode"):
         folders[name] = env.app(name, "h2node")
@@ -58,6 +60,10 @@ def httpd(env):
 Listen 127.0.0.1:{env.port2}
 <AppCoreApp socket>
     AppCorePath {folders["socket"]}
+</AppCoreApp>
+<AppCoreApp inside>
+    AppCoreHostingModel InProcess
+    AppCorePath {folders["inside"]}
 </AppCoreApp>
 <AppCoreApp port>
     AppCorePath {folders["port"]}

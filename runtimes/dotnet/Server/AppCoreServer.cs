@@ -91,6 +91,7 @@ internal sealed partial class AppCoreServer : IServer
         if (!_drained.Task.IsCompleted)
         {
             LogNotDrained();
+            await AbortAsync();
         }
         Close();
     }
@@ -130,6 +131,19 @@ internal sealed partial class AppCoreServer : IServer
             }
         }
         _drained.TrySetResult();
+    }
+
+    // As Kestrel does with connections; delegates have a moment to notice.
+    private async Task AbortAsync()
+    {
+        var reason = new OperationCanceledException("The server is stopping.");
+
+        foreach (var exchange in Calls.All.ToArray())
+        {
+            exchange!.AbortAtEnd(reason);
+        }
+        await _drained.Task.WaitAsync(TimeSpan.FromSeconds(1))
+            .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
     private void Close()

@@ -29,8 +29,16 @@ internal static unsafe class Calls
     [ThreadStatic]
     private static bool t_isWorker;
 
-    internal static ReadOnlySpan<Exchange?> All =>
-        Volatile.Read(ref s_all).AsSpan(0, Volatile.Read(ref s_count));
+    internal static ReadOnlySpan<Exchange?> All
+    {
+        get
+        {
+            // In this order: the array grows before the count.
+            var count = Volatile.Read(ref s_count);
+
+            return Volatile.Read(ref s_all).AsSpan(0, count);
+        }
+    }
 
     internal static void Open(AppCoreServer server, Func<int, Exchange> create)
     {

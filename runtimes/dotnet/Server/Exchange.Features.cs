@@ -104,7 +104,7 @@ internal abstract partial class Exchange :
         if (key == typeof(IHttpUpgradeFeature))
         {
             // Also where the client asked for none: SignalR offers WebSockets by it.
-            return IsHttp1;
+            return _isHttp1;
         }
         if (key == typeof(ITlsConnectionFeature) || key == typeof(ITlsHandshakeFeature))
         {
@@ -119,7 +119,7 @@ internal abstract partial class Exchange :
             return true;
         }
         return (key == typeof(IHttpResetFeature)
-                || key == typeof(IHttpExtendedConnectFeature)) && !IsHttp1;
+                || key == typeof(IHttpExtendedConnectFeature)) && !_isHttp1;
     }
 
     public IEnumerator<KeyValuePair<Type, object>> GetEnumerator()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of mod_appcore; see LICENSE.
 
-using System.Linq;
+using System;
 using System.Net.Security;
 using System.Security.Authentication;
 using System.Security.Claims;
@@ -32,7 +32,8 @@ internal abstract unsafe partial class Exchange
         {
             return;
         }
-        var roles = Variable("APPCORE_GROUPS")?.Split(',').Select(Users.Decode) ?? [];
+        var roles = Variable("APPCORE_GROUPS")?.Split(
+            '\n', StringSplitOptions.RemoveEmptyEntries) ?? [];
 
         _sentUser = Users.Make(info->User.ToString(), info->AuthType.ToString(), roles);
         if (Server.AutomaticAuthentication)

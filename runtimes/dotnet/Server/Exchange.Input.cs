@@ -96,6 +96,7 @@ internal abstract unsafe partial class Exchange : IValueTaskSource<int>
                     "Concurrent reads are not supported.");
             }
             request = _request;
+            ObjectDisposedException.ThrowIf(request == 0, typeof(HttpContext));
             _read.Reset();
             _isReadPending = true;
             _readTo = to;

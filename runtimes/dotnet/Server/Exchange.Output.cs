@@ -52,7 +52,7 @@ internal abstract unsafe partial class Exchange
     /// <summary>Of the many that a peak leaves, none keeps much.</summary>
     internal void Shrink()
     {
-        _first.Return();
+        _first?.Return();
         _first = _last = null!;
     }
 
@@ -281,7 +281,7 @@ internal abstract unsafe partial class Exchange
     // Whether Content-Length is the host's to count, and it will be right.
     private bool IsWhole(long bytes) =>
         !HasTrailers && HasBody(StatusCode) && (_expected < 0 || _expected == bytes)
-        && (bytes > 0 || Method != "HEAD");
+        && (bytes > 0 || !_isHead);
 
     // With _gate held: what stands before the next file.
     private int Collect(IoVector* vectors, out long bytes, out Block? file)

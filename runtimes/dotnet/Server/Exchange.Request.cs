@@ -29,6 +29,7 @@ internal abstract unsafe partial class Exchange
     private readonly byte[] _requestId = new byte[IdMax], _connectionId = new byte[IdMax];
     private int _requestIdLength, _connectionIdLength;
     private InfoFlags _flags;
+    private bool _isHead, _isHttp1;
     private string _remote = "", _local = "";
     private string? _connectProtocol;
     private IHeaderDictionary _requestHeaders = null!, _responseHeaders = null!;
@@ -42,8 +43,6 @@ internal abstract unsafe partial class Exchange
     private string? _lastRemoteParsed, _lastLocalParsed;
     private string? _traceIdentifier, _connectionIdentifier;
 
-    private bool IsHttp1 => Protocol is "HTTP/1.1" or "HTTP/1.0";
-
     private bool HasTrailers => _responseTrailers is { Count: > 0 };
 
     private void BeginRequest(Info* info)
@@ -51,6 +50,9 @@ internal abstract unsafe partial class Exchange
         _flags = info->Flags;
         Method = Characters.Decode(ref _lastMethod, info->Method);
         Protocol = Characters.Decode(ref _lastProtocol, info->Protocol);
+        // Both may be changed by middleware.
+        _isHead = Method == "HEAD";
+        _isHttp1 = Protocol is "HTTP/1.1" or "HTTP/1.0";
         Scheme = Characters.Decode(ref _lastScheme, info->Scheme);
         RawTarget = Characters.Decode(ref _lastTarget, info->Target);
         PathBase = Characters.Decode(ref _lastPathBase, info->PathBase);
@@ -64,7 +66,6 @@ internal abstract unsafe partial class Exchange
         _connectionIdLength = Copy(info->ConnectionId, _connectionId);
         ReceiveFields(info);
         BeginFeatures();
-        BeginUser(info);
         if ((_flags & InfoFlags.Connect) != 0)
         {
             _connectProtocol = info->ConnectProtocol.ToString();

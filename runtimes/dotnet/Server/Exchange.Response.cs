@@ -138,7 +138,7 @@ internal abstract partial class Exchange
         try
         {
             CheckLength();
-            if (_expected > _written && Method != "HEAD")
+            if (_expected > _written && !_isHead)
             {
                 problem = new InvalidOperationException("Response Content-Length "
                     + $"mismatch: too few bytes written ({_written} of {_expected}).");

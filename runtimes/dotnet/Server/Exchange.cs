@@ -98,6 +98,7 @@ internal abstract partial class Exchange
     private unsafe void Begin(ulong request, Info* info)
     {
         _holds = 3;
+        _generation++;
         _isPumping = _again = _isPosted = false;
         _isOver = _hasEndedInline = _hasFailed = _isAborted = false;
         _abortReason = null;
@@ -109,6 +110,8 @@ internal abstract partial class Exchange
             _inline = Environment.CurrentManagedThreadId;
             _request = request;
         }
+        // Asks the host.
+        BeginUser(info);
     }
 
     protected void Release()
@@ -277,6 +280,20 @@ internal abstract partial class Exchange
 
     /// <summary>The client is gone; any thread.</summary>
     internal void Disconnect(ulong request) => Abort(request, null);
+
+    internal void AbortAtEnd(Exception reason)
+    {
+        ulong request;
+
+        lock (_gate)
+        {
+            request = _request;
+        }
+        if (request != 0)
+        {
+            Abort(request, reason);
+        }
+    }
 
     private unsafe void Abort(ulong request, Exception? reason)
     {

@@ -1,0 +1,451 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of mod_appcore; see LICENSE.
+"""An unmodified ASP.NET Core app inside of httpd's child: what it sees of requests and
+what clients see of its answers, whichever thread gives them."""
+
+import base64
+import concurrent.futures
+import hashlib
+import json
+import os
+import socket
+import struct
+import time
+
+import pytest
+
+import dotnet
+import env as environment
+import inproc
+import websocket
+from processes import wait_for
+from tls import Authority
+
+pytestmark = [pytest.mark.mpm, pytest.mark.skipif(
+    environment.MPM == "prefork" or not Authority.available()
+    or not os.path.exists(environment.MODULE_DIR + "/mod_ssl.so"),
+    reason="needs an MPM with threads, mod_ssl and openssl")]
+
+UNHANDLED = r"app inside: .*(An unhandled exception|on purpose|mismatch|at Program\.|" \
+            r"Microsoft\.|AppCore\.|System\.)"
+
+
+def published():
+    return dotnet.project(os.path.join(environment.HERE, "apps", "inside"), "Inside")
+
+
+@pytest.fixture(scope="module")
+def httpd(env):
+    env.modules += ["auth_basic", "authn_core", "authn_file", "authz_user",
+                    "authz_groupfile", "remoteip", "socache_shmcb", "ssl", "env",
+                    "headers"]
+    env.always_allowed += [UNHANDLED]
+    env.ca = Authority(env.path("files"))
+    env.ca.issue("server", "/CN=localhost")
+    env.ca.issue("visitor", "/CN=visitor")
+    # {SHA} of "secret"
+    env.write("files", "users", text="b\u00f6b:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n")
+    env.write("files", "groups", text="staff: b\u00f6b alice\n")
+    folder = dotnet.app(env, "inside", published(),
+                        user="root" if env.is_root else None)
+    app = inproc.app("inside", folder,
+                     "AppCoreEnvironmentVariable Logging__LogLevel__Default Warning",
+                     "AppCoreMaxWorkers 100%", mount="/app")
+    env.start(f"""
+Listen 127.0.0.1:{env.port2}
+{app}
+<Location /app/who>
+    AuthType Basic
+    AuthName inside
+    AuthUserFile {env.path("files", "users")}
+    AuthGroupFile {env.path("files", "groups")}
+    Require valid-user
+</Location>
+RemoteIPHeader X-Real
+RemoteIPInternalProxy 127.0.0.1
+SetEnv FROM_HTTPD yes
+Header always set X-Variable "expr=%{{reqenv:SET_BY_APP}}"
+<VirtualHost *:{env.port2}>
+    SSLEngine On
+    SSLCertificateFile {env.ca.path("server.pem")}
+    SSLCertificateKeyFile {env.ca.path("server.key")}
+    SSLCACertificateFile {env.ca.path("ca.pem")}
+    SSLVerifyClient optional
+    SSLOptions +StdEnvVars +ExportCertData
+    AppCoreMount /app inside
+</VirtualHost>
+""")
+    return env
+
+
+def get(httpd, path, **options):
+    return httpd.get("/app" + path, **options)
+
+
+def text(httpd, path, **options):
+    answer = get(httpd, path, **options)
+    assert answer.status == 200, answer
+    return answer.text
+
+
+def counts(httpd):
+    return get(httpd, "/counts").json()
+
+
+# What the app sees
+
+def test_runs_in_the_child_of_httpd(httpd):
+    seen = get(httpd, "/json").json()
+    assert seen["pid"] in {p.pid for p in httpd.workers()}
+    assert not httpd.app_processes()
+
+
+def test_request(httpd):
+    seen = get(httpd, "/json?a=b%20c", headers={"X-Real": "192.0.2.7", "X-Two": "a, b",
+                                               "X-Umlaut": "\u00fc".encode()}).json()
+    assert (seen["pathBase"], seen["path"], seen["query"]) == ("/app", "/json",
+                                                              "?a=b%20c")
+    assert seen["target"] == "/app/json?a=b%20c" and seen["protocol"] == "HTTP/1.1"
+    assert seen["host"] == f"127.0.0.1:{httpd.port}" and seen["scheme"] == "http"
+    assert seen["remote"] == "192.0.2.7" and seen["localPort"] == httpd.port
+    assert seen["headers"]["X-Two"] == "a, b" and seen["headers"]["X-Umlaut"] == "\u00fc"
+    assert seen["trace"] and seen["connection"]
+    assert f"http://localhost:{httpd.port}/app" in seen["addresses"]
+
+
+def test_features_are_those_of_iis(httpd):
+    seen = set(get(httpd, "/json").json()["features"])
+    assert seen >= {
+        "IHttpRequestFeature", "IHttpResponseFeature", "IHttpResponseBodyFeature",
+        "IHttpRequestBodyDetectionFeature", "IHttpConnectionFeature",
+        "IHttpRequestLifetimeFeature", "IHttpRequestIdentifierFeature",
+        "IHttpBodyControlFeature", "IHttpMaxRequestBodySizeFeature",
+        "IHttpUpgradeFeature", "IHttpAuthenticationFeature", "IServerVariablesFeature",
+        "IConnectionLifetimeNotificationFeature"}
+    assert not seen & {"ITlsConnectionFeature", "IHttpResetFeature"}
+
+
+def test_tls(httpd):
+    def seen(**options):
+        return httpd.ca.request(httpd.port2, "/app/tls", sni="localhost",
+                                **options).json()
+    told = seen()
+    assert told["protocol"] in ("Tls12", "Tls13") and told["suite"].startswith("TLS_")
+    assert told["host"] == "localhost" and told["subject"] is None
+    assert seen(identity="visitor")["subject"] == "CN=visitor"
+    assert httpd.ca.request(httpd.port2, "/app/json").json()["scheme"] == "https"
+
+
+@pytest.mark.parametrize("late", ["", "&late=true"])
+def test_server_variables(httpd, late):
+    """Also where they are asked for on another thread."""
+    assert text(httpd, "/variable?name=FROM_HTTPD" + late) == "yes yes"
+    assert text(httpd, "/variable?name=NOBODY" + late) == "(null) yes"
+
+
+def test_user(httpd):
+    login = base64.b64encode("b\u00f6b:secret".encode()).decode()
+    seen = get(httpd, "/who", headers={"Authorization": f"Basic {login}",
+                                       "MS-ASPNETCORE-USER": "root"}).json()
+    assert seen == {"name": "b\u00f6b", "type": "Basic", "asked": "b\u00f6b",
+                    "roles": ["staff"]}
+    assert get(httpd, "/who").status == 401
+
+
+def test_programs_can_be_started(httpd):
+    assert text(httpd, "/process") == "7"
+
+
+# Answers
+
+def test_small_answers_have_a_length(httpd):
+    answer = get(httpd, "/")
+    assert answer.text == "Hello World!" and answer.header("Content-Length") == "12"
+    answer = get(httpd, "/json")
+    assert answer.header("Content-Length") == str(len(answer.body))
+
+
+@pytest.mark.parametrize("path, body", [("/yield", "yielded"), ("/delay/20", "delayed")])
+def test_answers_of_other_threads(httpd, path, body):
+    assert {text(httpd, path) for _ in range(20)} == {body}
+
+
+def test_many_at_a_time(httpd):
+    paths = ["/", "/yield", "/delay/5", "/stream/20", "/json"] * 40
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda path: get(httpd, path), paths))
+    assert {a.status for a in answers} == {200}
+    lines = "".join(f"line {i}\n" for i in range(20))
+    assert all(a.text == lines for a in answers[3::5])
+
+
+def test_header_fields(httpd):
+    answer = get(httpd, "/headers")
+    assert answer.header("X-Empty") is None and answer.header("X-Split") is None
+    assert answer.header("X-Late") == answer.header("X-Unsplit") == "yes"
+    assert [v for n, v in answer.headers if n == "X-Two"] == ["1", "2"]
+    assert answer.header("Set-Cookie") == "a=1, b=2"
+    assert answer.header("Server") == "Ours/1.0"
+
+
+@pytest.mark.parametrize("code", [200, 204, 304, 404, 418, 500, 999])
+def test_status_and_reason_are_the_apps(httpd, code):
+    answer = get(httpd, f"/status/{code}")
+    assert (answer.status, answer.reason) == (code, "As We Like")
+    assert answer.body == b"" and answer.header("Transfer-Encoding") is None
+
+
+def test_large_answers(httpd):
+    block = bytes(i * 31 % 256 for i in range(65536))
+    answer = get(httpd, "/large/10000000")
+    expected = (block * 153)[:10000000]
+    assert hashlib.sha256(answer.body).digest() == hashlib.sha256(expected).digest()
+
+
+def test_slow_client_slows_the_app(httpd):
+    with httpd.raw() as raw:
+        raw.send("GET /app/large/30000000 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+                 "\r\n")
+        raw.receive(b"\r\n\r\n")
+        assert text(httpd, "/") == "Hello World!"
+        n = 0
+        while piece := raw.socket.recv(65536):
+            n += len(piece)
+        assert n > 29_900_000
+
+
+def test_files(httpd):
+    content = os.urandom(300_000)
+    path = httpd.path("files", "content")
+    with open(path, "wb") as f:
+        f.write(content)
+    answer = get(httpd, f"/file?path={path}")
+    assert answer.body == content and answer.header("Content-Length") == "300000"
+    answer = get(httpd, f"/file?path={path}&offset=1000&count=2000")
+    assert answer.body == content[1000:3000]
+    answer = get(httpd, f"/file/between?path={path}")
+    assert answer.body == b"[" + content + b"]"
+    assert get(httpd, f"/file?path={path}&offset=300001").status == 500
+    assert get(httpd, f"/file?path={path}.not").status == 500
+
+
+def test_connection_is_closed_on_demand(httpd):
+    assert get(httpd, "/close").header("Connection") == "close"
+
+
+# Synchronous apps
+
+def test_synchronous_writes_are_refused_unless_allowed(httpd):
+    assert text(httpd, "/synchronous") == "refused, then allowed"
+
+
+def test_blocked_worker_is_helped_to_write(httpd):
+    assert text(httpd, "/blocked/write") == "".join(f"line {i}\n" for i in range(5))
+    assert len(get(httpd, "/blocked/large").body) == 3_000_000
+
+
+def test_blocked_worker_is_helped_to_read(httpd):
+    with httpd.raw() as raw:
+        raw.send("POST /app/blocked/read HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n"
+                 "\r\n")
+        for _ in range(5):
+            time.sleep(0.05)        # so that it does wait in between
+            raw.send("ab")
+        assert raw.response().text == "10"
+
+
+def test_what_a_blocked_worker_wrote_goes_out(httpd):
+    with httpd.raw() as raw:
+        raw.send("GET /app/blocked/first HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"first" in raw.receive(b"first\n")
+        get(httpd, "/release")
+        assert b"second" in raw.receive(b"second\n")
+
+
+# Bodies
+
+def test_uploads(httpd):
+    body = os.urandom(100_000) * 50
+    expected = {"n": len(body), "sum": sum(body)}
+    assert get(httpd, "/count", method="POST", body=body).json() == expected
+    pieces = (body[i:i + 70_001] for i in range(0, len(body), 70_001))
+    assert get(httpd, "/count", method="POST", body=pieces).json() == expected
+
+
+def test_body_pipe(httpd):
+    body = os.urandom(1_000_000)
+    assert get(httpd, "/pipe", method="POST", body=body).body == body
+
+
+def test_json_both_ways(httpd):
+    answer = get(httpd, "/item", method="POST", body='{"name": "a", "number": 41}',
+                 headers={"Content-Type": "application/json"})
+    assert answer.json() == {"name": "a", "number": 42}
+
+
+def test_slow_app_slows_its_client(httpd):
+    """Nothing is taken that nobody asked for."""
+    with httpd.raw() as raw:
+        raw.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+        raw.send("POST /app/slowly HTTP/1.1\r\nHost: x\r\nContent-Length: 20000000\r\n"
+                 "\r\n")
+        raw.socket.settimeout(2)
+        sent = 0
+        with pytest.raises(TimeoutError):
+            while sent < 20_000_000:
+                sent += raw.socket.send(b"x" * 65536)
+        assert sent < 15_000_000
+        get(httpd, "/release")
+        raw.socket.settimeout(30)
+        raw.send(b"x" * (20_000_000 - sent))
+        assert raw.response().text == "20000000"
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_too_large_a_body(httpd, chunked):
+    body = (b"x" * 1000 for _ in range(5)) if chunked else b"x" * 5000
+    assert get(httpd, "/limit/4999", method="POST", body=body).status == 413
+    body = (b"x" * 1000 for _ in range(5)) if chunked else b"x" * 5000
+    assert get(httpd, "/limit/5000", method="POST", body=body).text == "accepted"
+
+
+def test_default_limit_is_that_of_iis(httpd):
+    with httpd.raw() as raw:
+        raw.send("POST /app/count HTTP/1.1\r\nHost: x\r\nContent-Length: 30000001\r\n"
+                 "\r\n")
+        assert raw.response().status == 413
+
+
+def test_malformed_body(httpd):
+    with httpd.raw() as raw:
+        raw.send("POST /app/count HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+                 "\r\nZZZZ\r\n")
+        assert raw.response().status == 400
+
+
+# Failures
+
+def test_exception(httpd):
+    answer = get(httpd, "/throw")
+    assert answer.status == 500 and answer.body == b""
+    httpd.wait_log("An unhandled exception was thrown by the application")
+
+
+def test_exception_in_the_middle(httpd):
+    with httpd.raw() as raw:
+        raw.send("GET /app/throw/late HTTP/1.1\r\nHost: x\r\n\r\n")
+        data = raw.receive()
+    assert b"some of it" in data and not data.endswith(b"0\r\n\r\n")
+
+
+def test_length_is_kept_to(httpd):
+    assert get(httpd, "/length/10/10").body == bytes(10)
+    assert get(httpd, "/length/10/20").status == 500
+    with httpd.raw() as raw:
+        raw.send("GET /app/length/10/5 HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert raw.receive().endswith(b"\r\n\r\n" + bytes(5))
+
+
+def test_abort(httpd):
+    with httpd.raw() as raw:
+        raw.send("GET /app/abort HTTP/1.1\r\nHost: x\r\n\r\n")
+        try:
+            assert raw.receive() == b""
+        except ConnectionResetError:
+            pass
+    assert text(httpd, "/") == "Hello World!"
+
+
+@pytest.mark.parametrize("path", ["/forever", "/busy"])
+def test_clients_that_leave_are_noticed(httpd, path):
+    """Within a second, wherever the request is."""
+    before = counts(httpd)["aborted"]
+    raw = httpd.raw()
+    raw.send(f"GET /app{path} HTTP/1.1\r\nHost: x\r\n\r\n")
+    wait_for(lambda: counts(httpd)["inside"] == 1, what="the request")
+    raw.socket.close()
+    wait_for(lambda: counts(httpd)["aborted"] == before + 1, what="its end")
+
+
+def test_clients_that_leave_while_they_send_and_receive(httpd):
+    before = counts(httpd)["aborted"]
+    head = "Host: x\r\nContent-Length: 100000\r\n\r\n"
+    sockets = []
+    for i in range(20):
+        raw = httpd.raw()
+        raw.send("GET /app/endless HTTP/1.1\r\nHost: x\r\n\r\n" if i % 2
+                 else f"POST /app/read/forever HTTP/1.1\r\n{head}some")
+        sockets.append(raw)
+    wait_for(lambda: counts(httpd)["inside"] == 20, what="the requests")
+    for i, raw in enumerate(sockets):
+        if i % 4 > 1:
+            raw.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                                  struct.pack("ii", 1, 0))
+        raw.socket.close()
+    wait_for(lambda: counts(httpd)["inside"] == 0, what="their ends")
+    assert counts(httpd)["aborted"] == before + 10
+
+
+# One request after the other
+
+@pytest.mark.parametrize("path", ["/local", "/local/late"])
+def test_nothing_of_one_request_reaches_the_next(httpd, path):
+    assert {text(httpd, path) for _ in range(40)} == {"nothing"}
+
+
+def test_leaked_context_is_dead(httpd):
+    text(httpd, "/leak")
+    seen = [text(httpd, "/leaked").split(" ") for _ in range(20)]
+    assert all(s[-1] == "ObjectDisposedException" for s in seen), seen
+    assert {e for s in seen for e in s} == {"ObjectDisposedException"}
+
+
+def test_on_completed_is_after_the_answer(httpd):
+    assert text(httpd, "/completed") == "x"
+    wait_for(lambda: counts(httpd)["completed"] == "/completed")
+
+
+def test_answer_is_complete_while_the_app_goes_on(httpd):
+    with httpd.raw() as raw:
+        raw.send("GET /app/complete HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert raw.response().text == "all of it"
+        assert counts(httpd)["completed"] != "went on"
+        get(httpd, "/release")
+        wait_for(lambda: counts(httpd)["completed"] == "went on")
+
+
+# Streams in both directions
+
+def test_websocket(httpd):
+    with httpd.raw() as raw:
+        talk = websocket.WebSocket(raw, "/app/socket")
+        for payload in (b"", b"x", os.urandom(300), os.urandom(150_000)):
+            talk.send(payload)
+            assert talk.receive() == (websocket.BINARY, payload)
+        talk.send(struct.pack(">H", 1000), websocket.CLOSE)
+        assert talk.receive() == (websocket.CLOSE, struct.pack(">H", 1000))
+
+
+def test_signalr_over_websockets(httpd):
+    offered = get(httpd, "/hub/negotiate?negotiateVersion=1", method="POST").json()
+    assert "WebSockets" in {t["transport"] for t in offered["availableTransports"]}
+    with httpd.raw() as raw:
+        talk = websocket.WebSocket(raw, f"/app/hub?id={offered['connectionToken']}")
+
+        def send(message):
+            talk.send(json.dumps(message).encode() + b"\x1e", websocket.TEXT)
+
+        def receive(count):
+            messages = []
+            while len(messages) < count:
+                pieces = talk.receive()[1].split(b"\x1e")[:-1]
+                messages += [m for m in map(json.loads, pieces) if m.get("type") != 6]
+            return messages
+
+        send({"protocol": "json", "version": 1})
+        assert receive(1) == [{}]
+        send({"type": 1, "invocationId": "1", "target": "Say", "arguments": ["hello"]})
+        assert receive(1)[0]["result"] == "hello!"
+        send({"type": 4, "invocationId": "2", "target": "Count", "arguments": [50]})
+        answers = receive(51)
+        assert [m["item"] for m in answers[:-1]] == list(range(50))
