@@ -215,7 +215,9 @@ static void settle_body(ac_call_t *call)
 {
     ac_body_t *body = call->body;
 
-    if (!body || body->complete || call->r->connection->keepalive == AP_CONN_CLOSE) {
+    /* On a stream of HTTP/2 nothing follows. */
+    if (!body || body->complete || call->r->connection->master
+        || call->r->connection->keepalive == AP_CONN_CLOSE) {
         return;
     }
     if (!body->held && !call->fault) {

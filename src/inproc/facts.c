@@ -126,18 +126,19 @@ static int level_of(const ac_inproc_t *inproc, appcore_request number)
                  : ap_get_server_module_loglevel(inproc->server, APLOG_MODULE_INDEX);
 }
 
-static void log_line(const ac_inproc_t *inproc, request_rec *r, int level,
-                     const char *line, size_t size)
+static void log_text(const ac_inproc_t *inproc, request_rec *r, int level,
+                     appcore_str text)
 {
     const char *name = inproc->mount->spec->name;
-    int len = size < TEXT_MAX ? (int)size : TEXT_MAX;
+    int len = text.len < TEXT_MAX ? (int)text.len : TEXT_MAX;
 
     if (r) {
-        ap_log_rerror(APLOG_MARK, level, 0, r, "app %s: %.*s", name, len, line);
+        ap_log_rerror(APLOG_MARK, level, 0, r, "app %s: %.*s", name, len,
+                      text.p);
     }
     else {
         ap_log_error(APLOG_MARK, level, 0, inproc->server, "app %s: %.*s", name, len,
-                     line);
+                     text.p);
     }
 }
 
@@ -159,24 +160,16 @@ void ac_table_log(const appcore_host *host, appcore_request number, int level,
                   appcore_str text)
 {
     const ac_inproc_t *inproc = (const ac_inproc_t *)host;
-    const char *at = text.p, *end = text.p + text.len;
     ac_frame_t *frame = number ? ac_call_frame(number) : NULL;
     int borrowed;
 
     level = level < APPCORE_LOG_ERROR ? APPCORE_LOG_ERROR
             : level > APLOG_TRACE8 ? APLOG_TRACE8 : level;
-    if (level > level_of(inproc, number)) {
+    if (!text.p || level > level_of(inproc, number)) {
         return;
     }
     borrowed = borrow(frame);
-    while (at < end) {
-        const char *stop = memchr(at, '\n', (size_t)(end - at));
-
-        stop = stop ? stop : end;
-        log_line(inproc, borrowed ? frame->call->r : NULL, level, at,
-                 (size_t)(stop - at));
-        at = stop + 1;
-    }
+    log_text(inproc, borrowed ? frame->call->r : NULL, level, text);
     if (borrowed) {
         ac_call_release(frame->call);
     }

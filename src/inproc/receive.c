@@ -79,7 +79,9 @@ static int fault_of(const ac_call_t *call, apr_status_t rv)
 static int fault(ac_call_t *call, int error)
 {
     call->fault = error;
-    call->r->connection->keepalive = AP_CONN_CLOSE;
+    if (!call->r->connection->master) {
+        call->r->connection->keepalive = AP_CONN_CLOSE;
+    }
     return error;
 }
 
