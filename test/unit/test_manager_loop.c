@@ -22,6 +22,12 @@
 #include "shared/report.h"
 #include "test_manager_keeper.h"
 
+/* Under valgrind nobody keeps to milliseconds. */
+static int is_slow(void)
+{
+    return getenv("AC_TEST_IS_SLOW") != NULL;
+}
+
 START_TEST(test_fd_is_ready_when_it_accepts)
 {
     ac_board_app_t app;
@@ -335,7 +341,10 @@ START_TEST(test_report_is_written_before_the_failure_shows)
     ck_assert_uint_eq(app.substatus, 5);
     ck_assert_int_eq(ac_report_read(k.dir, k.spec.id, &report, p), APR_SUCCESS);
     ck_assert_int_eq(report->result.fault, AC_FAULT_EXITED);
-    ck_assert_str_eq(report->output, "sh: 1: nope: not found");
+    /* The manager waits 200 ms for it and goes on without. */
+    if (report->output || !is_slow()) {
+        ck_assert_pstr_eq(report->output, "sh: 1: nope: not found");
+    }
     ck_assert_str_eq(report->command, "/bin/app");
     ck_assert_str_eq(report->user, "tester");
     ck_assert_str_eq(report->found, "a test");
@@ -506,8 +515,10 @@ START_TEST(test_cold_start_costs_little)
     accepted = ac_clock_now();
     wait_state(AC_APP_RUNNING);
     /* Generous for a busy machine; a forgotten slow timer is far above it. */
-    ck_assert_int_lt(accepted - begun, apr_time_from_msec(200));
-    ck_assert_int_lt(ac_clock_now() - accepted, apr_time_from_msec(100));
+    if (!is_slow()) {
+        ck_assert_int_lt(accepted - begun, apr_time_from_msec(200));
+        ck_assert_int_lt(ac_clock_now() - accepted, apr_time_from_msec(100));
+    }
     close(fd);
 }
 END_TEST
