@@ -324,28 +324,6 @@ static const char *complaint(const ac_warm_t *warm)
            ? "was not answered: the app reset the stream" : "was not answered with HTTP";
 }
 
-/* 1: all pages were asked for. */
-static int receive(ac_run_t *run)
-{
-    ac_warm_t *warm = run->warm;
-    char data[8192];
-    ssize_t n = 1;
-    int i;
-
-    for (i = 0; i < READS_PER_STEP
-                && (n = recv(warm->fd, data, sizeof(data), MSG_DONTWAIT)) > 0; ++i) {
-        warm->heard = run->m->now;
-        if (warm->h2 ? !ac_warm_h2_take(warm, data, (apr_size_t)n)
-                     : !take_http1(warm, data, (apr_size_t)n)) {
-            return went_wrong(run, complaint(warm)) && next_page(warm);
-        }
-    }
-    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR) || is_complete(run)) {
-        return answered(run);
-    }
-    return 0;
-}
-
 static void say(ac_warm_t *warm)
 {
     ssize_t n = send(warm->fd, warm->request + warm->sent, warm->len - warm->sent,
@@ -358,6 +336,32 @@ static void say(ac_warm_t *warm)
         /* Once more, with a new connection. */
         disconnect(warm);
     }
+}
+
+/* 1: all pages were asked for. */
+static int receive(ac_run_t *run)
+{
+    ac_warm_t *warm = run->warm;
+    char data[8192];
+    ssize_t n = 1;
+    int i;
+
+    /* Nothing is taken before what it was answered with is said. */
+    for (i = 0; i < READS_PER_STEP && warm->sent == warm->len
+                && (n = recv(warm->fd, data, sizeof(data), MSG_DONTWAIT)) > 0; ++i) {
+        warm->heard = run->m->now;
+        if (warm->h2 ? !ac_warm_h2_take(warm, data, (apr_size_t)n)
+                     : !take_http1(warm, data, (apr_size_t)n)) {
+            return went_wrong(run, complaint(warm)) && next_page(warm);
+        }
+        if (warm->sent < warm->len) {
+            say(warm);
+        }
+    }
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR) || is_complete(run)) {
+        return answered(run);
+    }
+    return 0;
 }
 
 int ac_warm_done(ac_run_t *run)

@@ -53,6 +53,7 @@ def httpd(env):
     for name in ("wrong", "warmnode", "sicknode"):
         folders[name] = env.app(name, "h2node")
     folders["python"] = env.app("python", "grpcpy")
+    folders["ping"] = env.app("ping", "h2ping")
     authority = env.authority = tls.Authority(env.path("files"))
     authority.issue("server", "/CN=localhost")
     mounts = "".join(f"AppCoreMount /{name} {name}\n" for name in folders)
@@ -106,6 +107,13 @@ Listen 127.0.0.1:{env.port2}
     AppCoreArguments index.js
     AppCoreDetailedErrors On
     AppCoreWarmUpPath /reset
+</AppCoreApp>
+<AppCoreApp ping>
+    AppCorePath {folders["ping"]}
+    AppCoreProcessPath /usr/bin/python3
+    AppCoreArguments ping.py
+    AppCoreProtocol h2c
+    AppCoreWarmUpPath /
 </AppCoreApp>
 <AppCoreApp python>
     AppCorePath {folders["python"]}
@@ -249,6 +257,10 @@ def test_is_warmed_up(httpd):
     assert httpd.get("/warm/").json()["protocol"] == "HTTP/2"
     seen = httpd.get("/warmnode/count").json()["seen"]
     assert seen == {"/one": 1, "/hints": 1, "/two?x": 1, "/count": 1}
+
+
+def test_what_is_said_during_an_answer_is_answered(httpd):
+    assert httpd.get("/ping/").text == "1"
 
 
 @pytest.mark.parametrize("name, why", [("sick", "was answered with status 500"),
