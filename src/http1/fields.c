@@ -162,13 +162,13 @@ static int plainly_spelt(const char *name)
     return !*name;
 }
 
-/* ACTION_PASS, ACTION_TRUSTED for what a trusted proxy said, else it is not for the
- * app. */
+/* ACTION_PASS, ACTION_HOST, which no client can name away, ACTION_TRUSTED for what a
+ * trusted proxy said; else it is not for the app. */
 static action_e admit(const walk_t *walk, const char *name)
 {
     action_e action = classify(name);
 
-    if (walk->named && apr_table_get(walk->named, name)) {
+    if (action != ACTION_HOST && walk->named && apr_table_get(walk->named, name)) {
         return ACTION_HOP;
     }
     if (action == ACTION_TRUSTED && (!walk->facts->trusted || !plainly_spelt(name))) {

@@ -155,6 +155,47 @@ START_TEST(connection_names)
 }
 END_TEST
 
+/* What an app inside httpd is told, as a table. */
+static apr_table_t *inside(ac_body_e body, apr_int64_t length)
+{
+    const char *error = NULL;
+    apr_array_header_t *fields = ac_fields_inside(in, &facts, body, length, &error, p);
+    apr_table_t *out = apr_table_make(p, 8);
+    int i;
+
+    ck_assert_msg(fields != NULL, "%s", error);
+    for (i = 0; i < fields->nelts; ++i) {
+        const appcore_field *field = &APR_ARRAY_IDX(fields, i, appcore_field);
+
+        apr_table_add(out, apr_pstrmemdup(p, field->name.p, field->name.len),
+                      apr_pstrmemdup(p, field->value.p, field->value.len));
+    }
+    return out;
+}
+
+START_TEST(for_an_app_inside)
+{
+    apr_table_t *out;
+
+    apr_table_addn(in, "Connection", "close, X-One, Host, Content-Length");
+    apr_table_addn(in, "Content-Length", "5");
+    apr_table_addn(in, "Ms-AspNetCore-Token", "guessed");
+    apr_table_addn(in, "X-Forwarded-For", "10.0.0.1");
+    apr_table_addn(in, "X-One", "1");
+    apr_table_addn(in, "X-Two", "2");
+    out = inside(AC_BODY_LENGTH, 5);
+    expect(out, "X-One", NULL);
+    expect(out, "X-Two", "2");
+    expect(out, "Connection", NULL);
+    expect(out, "MS-ASPNETCORE-TOKEN", NULL);
+    expect(out, "X-Forwarded-For", NULL);
+    expect(out, "Content-Length", "5");
+    expect(out, "Host", "shop.example");
+    facts.trusted = 1;
+    expect(inside(AC_BODY_NONE, 0), "X-Forwarded-For", "10.0.0.1");
+}
+END_TEST
+
 START_TEST(host)
 {
     apr_table_t *out;
@@ -444,6 +485,7 @@ TCase *fields_case(void)
     tcase_add_loop_test(tc, hop_by_hop, 0, sizeof(removed) / sizeof(removed[0]));
     tcase_add_test(tc, passes);
     tcase_add_test(tc, connection_names);
+    tcase_add_test(tc, for_an_app_inside);
     tcase_add_test(tc, host);
     tcase_add_test(tc, framing);
     tcase_add_test(tc, expectation);
