@@ -72,7 +72,11 @@ void ac_watcher_add(ac_watcher_t *watcher, int fd, ac_watched_e what)
     ac_watched_t watched = { .what = what };
     char path[40];
 
-    if (watcher->fd < 0 || watcher->watched->nelts == AC_WATCHED_MAX) {
+    if (watcher->fd < 0) {
+        return;
+    }
+    if (watcher->watched->nelts == AC_WATCHED_MAX) {
+        watcher->blind = E2BIG;
         return;
     }
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
@@ -87,7 +91,7 @@ void ac_watcher_add(ac_watcher_t *watcher, int fd, ac_watched_e what)
     else if (what == AC_WATCHED_FOLDER || what == AC_WATCHED_FILES || errno == ENOSPC) {
         watcher->blind = errno;
     }
-    if (what == AC_WATCHED_FOLDER && is_remote(fd)) {
+    if ((what == AC_WATCHED_FOLDER || what == AC_WATCHED_FILES) && is_remote(fd)) {
         watcher->blind = EREMOTE;
     }
 }

@@ -286,6 +286,39 @@ START_TEST(watches_see_what_matters)
 }
 END_TEST
 
+/* Those beyond are looked at when somebody asks. */
+START_TEST(more_folders_than_are_watched)
+{
+    apr_array_header_t *patterns = apr_array_make(p, AC_FILES_MAX, sizeof(const char *));
+    int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    ac_folder_t *folder;
+    ac_watcher_t watcher;
+    ac_result_t res = AC_RESULT_OK;
+    int i, j;
+
+    ac_watcher_init(&watcher, fd, p);
+    folder = ac_folder_open_watched(in_folder("."), geteuid(), &watcher, &res, p);
+    ck_assert_ptr_nonnull(folder);
+    for (i = 0; i < AC_FILES_MAX; ++i) {
+        const char *path = apr_psprintf(p, "%d", i);
+
+        for (j = 0; j < AC_WATCHED_MAX / AC_FILES_MAX; ++j) {
+            ck_assert_int_eq(mkdir(in_folder(path), 0755), 0);
+            path = apr_pstrcat(p, path, "/d", NULL);
+        }
+        APR_ARRAY_PUSH(patterns, const char *) = path;
+    }
+    patterns->nelts = AC_FILES_MAX / 2;
+    ac_files_mark(folder, patterns, &watcher);
+    ck_assert_int_eq(watcher.blind, 0);
+    patterns->nelts = AC_FILES_MAX;
+    ac_files_mark(folder, patterns, &watcher);
+    ck_assert_int_eq(watcher.watched->nelts, AC_WATCHED_MAX);
+    ck_assert_int_ne(watcher.blind, 0);
+    close(fd);
+}
+END_TEST
+
 START_TEST(a_missing_folder_is_waited_for)
 {
     ac_look_request_t req = { in_folder("later"), "", "app", NULL, NULL, 0 };
@@ -315,6 +348,7 @@ TCase *survey_case(void)
     tcase_add_test(tc, unknown_marks_never_differ);
     tcase_add_test(tc, survey_over_the_wire);
     tcase_add_test(tc, watches_see_what_matters);
+    tcase_add_test(tc, more_folders_than_are_watched);
     tcase_add_test(tc, a_missing_folder_is_waited_for);
     return tc;
 }
