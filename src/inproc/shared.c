@@ -120,7 +120,8 @@ void ac_inproc_child_status(server_rec *s, pid_t pid, ap_generation_t generation
 {
     (void)generation;
     (void)slot;
-    if (shared.losses && (state == MPM_CHILD_EXITED || state == MPM_CHILD_LOST_SLOT)
+    /* MPM_CHILD_LOST_SLOT comes before the end of a child that still has requests. */
+    if (shared.losses && state == MPM_CHILD_EXITED
         && ac_losses_exited(shared.losses, (uint32_t)pid, ac_clock_now())) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, "the process %d of httpd ended "
                      "while it hosted apps in process", (int)pid);

@@ -95,6 +95,20 @@ def test_no_request_fails_while_the_child_is_replaced(httpd):
     assert set(answers) == {200}
 
 
+def test_long_request_outlives_the_replacement(httpd):
+    """Its process has lost its place among httpd's children by then, and is not lost."""
+    start(httpd, "long", conf=ONE)
+    old, answers = pids(httpd), []
+    slow = threading.Thread(target=lambda: answers.append(
+        client.request(httpd.port, "/long/slow")))
+    slow.start()
+    httpd.write("apps", "long", "tmp", "restart.txt", text="now")
+    slow.join()
+    await_replacement(httpd, old)
+    assert answers[0].status == 200
+    assert "ended while it hosted apps" not in httpd.log_text()
+
+
 def test_app_that_ends_is_replaced(httpd):
     """What comes in between is told to come again, at worst."""
     httpd.allow("app ending has ended with exit code 3: somebody asked for it",
