@@ -40,6 +40,9 @@ ac_detect_fn ac_detect_ruby;
 int ac_look_is_inside(const ac_look_t *look);
 /* Decides for the shared object of that name, relative to the folder or absolute. */
 int ac_look_object(ac_look_t *look, const char *source, const char *name);
+/* The words of the directive AppCoreArguments, behind what the command line has;
+ * 0, or as ac_look_fail(). */
+int ac_look_arguments(ac_look_t *look);
 
 /* Puts a fault of the look into its result; returns 1. */
 int ac_look_fail(ac_look_t *look, ac_fault_e fault, const char *fmt, ...)

@@ -31,6 +31,7 @@ int ac_look_object(ac_look_t *look, const char *source, const char *name)
     look->launch->kind = AC_KIND_OBJECT;
     ac_look_arg(look, path);
     ac_look_found(look, "%s: %s (%s)", source, path, ac_kind_name(AC_KIND_OBJECT));
+    ac_look_arguments(look);
     return 1;
 }
 

@@ -334,25 +334,27 @@ static int finish(ac_look_t *look, const target_t *target, const apr_array_heade
     return ac_look_reach(look, ac_look_reach_of(look, look->launch->kind));
 }
 
-static int add_object(ac_look_t *look, const char *name, const apr_array_header_t *args)
+/* Those of a web.config belong to its processPath, which has lost. */
+static apr_array_header_t *directive_arguments(const ac_look_t *look)
 {
-    ac_look_object(look, "AppCoreProcessPath", name);
-    if (look->launch->result.fault == AC_FAULT_NONE) {
-        add_arguments(look, args, "AppCoreProcessPath");
-    }
-    return 1;
+    const ac_str_t *args = &look->set->arguments;
+    const char *line = args->v && args->origin != AC_ORIGIN_WEBCONFIG ? args->v : "";
+
+    return ac_argv_split(line, AC_QUOTES_UNIX, look->p);
+}
+
+int ac_look_arguments(ac_look_t *look)
+{
+    return add_arguments(look, directive_arguments(look), "AppCoreArguments");
 }
 
 static int from_directive(ac_look_t *look)
 {
     const char *name = ac_env_expand(look->set->process_path.v, look->env, look->p);
-    const ac_str_t *args = &look->set->arguments;
-    /* Those of a web.config belong to the processPath that has just lost. */
-    const char *line = args->v && args->origin != AC_ORIGIN_WEBCONFIG ? args->v : "";
     target_t target = { NULL, NULL };
 
     if (ac_look_is_inside(look) && ends_with(name, ".so")) {
-        return add_object(look, name, ac_argv_split(line, AC_QUOTES_UNIX, look->p));
+        return ac_look_object(look, "AppCoreProcessPath", name);
     }
     target.program = !strcmp(name, "dotnet") ? ac_look_dotnet(look)
                                              : ac_look_program(look, name);
@@ -361,7 +363,7 @@ static int from_directive(ac_look_t *look)
                                        : no_program(look, "AppCoreProcessPath", name);
     }
     look->launch->kind = ac_look_kind_of(look, target.program);
-    return finish(look, &target, ac_argv_split(line, AC_QUOTES_UNIX, look->p),
+    return finish(look, &target, directive_arguments(look),
                   apr_psprintf(look->p, "AppCoreProcessPath \"%.200s\"",
                                look->set->process_path.v));
 }

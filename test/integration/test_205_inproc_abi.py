@@ -22,8 +22,7 @@ LIMIT = 50000
 @pytest.fixture(scope="module")
 def httpd(env):
     env.made = probe.Probe(
-        env, "probe", "AppCoreProcessPath probe.so",
-        'AppCoreArguments "one \\"two words\\""',
+        env, "probe", 'AppCoreArguments "one \\"two words\\""',
         "AppCoreEnvironmentVariable GREETING hello",
         "AppCoreHandlerSetting stackSize 1000000", "AppCoreShutdownTimeLimit 7")
     env.modules += ["log_config", "setenvif", "env", "alias"]
