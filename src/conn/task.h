@@ -36,6 +36,7 @@ struct ac_task_t {
     /* What step() returned last, or AC_TASK_DROPPED: gives back what is held and
      * says what the handler returns. Once. */
     int (*end)(ac_task_t *task, int rv);
+    void *data;                 /* of whoever wrote the functions */
     struct ac_park_account_t *account;  /* NULL: never park */
     /* Writing does not block: FLUSH is taken off, and conn_rec.data_in_output_filters
      * says that the client has to take something first. */

@@ -17,12 +17,16 @@
 #include "request/context.h"
 #include "request/error.h"
 #include "request/login.h"
+#include "request/serve.h"
 #include "request/workers.h"
 
 APLOG_USE_MODULE(appcore);
 
 typedef struct ac_inside_t {
-    ac_task_t task;             /* first: a task is its request */
+    ac_task_t *task;
+    ac_task_t own;              /* of a request that was in the app from the start */
+    ac_serve_t *outside;        /* whose task it is while the app starts, because the
+                                 * start may show that it is hosted out of process */
     const ac_mount_t *mount;
     ac_inproc_t *inproc;
     ac_permit_t permit;
@@ -131,10 +135,10 @@ static int join_queue(ac_inside_t *s)
     }
     s->joined = 1;
     s->waiter.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    s->task.fd = s->waiter.fd;
-    s->task.want = POLLIN;
-    s->task.watch_client = !ap_request_has_body(s->task.r);
-    s->task.deadline = ac_clock_now() + set->queue_time.v;
+    s->task->fd = s->waiter.fd;
+    s->task->want = POLLIN;
+    s->task->watch_client = !ap_request_has_body(s->task->r);
+    s->task->deadline = ac_clock_now() + set->queue_time.v;
     ac_inproc_join(s->inproc, &s->waiter);
     ac_workers_slow(&s->permit);
     return 1;
@@ -142,21 +146,23 @@ static int join_queue(ac_inside_t *s)
 
 static int client_left(const ac_inside_t *s)
 {
-    return s->task.r->connection->aborted || (s->task.got_client & (POLLHUP | POLLERR))
-           || (s->task.watch_client && (s->task.got_client & POLLRDHUP));
+    const ac_task_t *task = s->task;
+
+    return task->r->connection->aborted || (task->got_client & (POLLHUP | POLLERR))
+           || (task->watch_client && (task->got_client & POLLRDHUP));
 }
 
 /* The state is looked at after joining, so that no change of it is missed. */
 static int wait_for_start(ac_inside_t *s)
 {
-    request_rec *r = s->task.r;
+    request_rec *r = s->task->r;
     eventfd_t n;
 
     if (!join_queue(s)) {
         return ac_error_unavailable(r, s->mount, 0, "too many requests wait for it "
                                     "(AppCoreQueueLimit)");
     }
-    if (s->task.got) {
+    if (s->task->got) {
         eventfd_read(s->waiter.fd, &n);
     }
     if (atomic_load(&s->inproc->state) != AC_INPROC_STARTING) {
@@ -165,7 +171,7 @@ static int wait_for_start(ac_inside_t *s)
     if (client_left(s)) {
         return ac_error_client_gone(r);
     }
-    if (ac_clock_now() >= s->task.deadline) {
+    if (ac_clock_now() >= s->task->deadline) {
         return ac_error_unavailable(r, s->mount, 0, "it was not ready within "
                                     "AppCoreQueueTimeLimit");
     }
@@ -174,10 +180,25 @@ static int wait_for_start(ac_inside_t *s)
 
 /* The task */
 
+/* The request goes on as that of an app in processes of its own. */
+static int go_outside(ac_inside_t *s)
+{
+    ac_task_t *task = s->task;
+
+    s->outside->permit = s->permit;
+    s->permit.app = NULL;
+    ac_serve_take(s->outside);
+    task->fd = -1;
+    task->want = task->got = task->got_client = 0;
+    task->watch_client = 0;
+    task->deadline = 0;
+    return task->step(task);
+}
+
 static int step(ac_task_t *task)
 {
-    ac_inside_t *s = (ac_inside_t *)task;
-    int rv;
+    ac_inside_t *s = task->data;
+    int rv, state;
 
     if (s->call) {
         return ac_call_step(s->call, task);
@@ -187,7 +208,11 @@ static int step(ac_task_t *task)
         return rv;
     }
     leave_queue(s);
-    if (atomic_load(&s->inproc->state) != AC_INPROC_READY) {
+    state = atomic_load(&s->inproc->state);
+    if (state == AC_INPROC_OUTSIDE) {
+        return go_outside(s);
+    }
+    if (state != AC_INPROC_READY) {
         return ac_error_inside(task->r, s->mount, s->inproc);
     }
     if (!s->permit.app && !ac_workers_try(&s->permit, task->r, s->mount)) {
@@ -204,12 +229,14 @@ static int step(ac_task_t *task)
 
 static void slow(ac_task_t *task)
 {
-    ac_workers_slow(&((ac_inside_t *)task)->permit);
+    ac_inside_t *s = task->data;
+
+    ac_workers_slow(&s->permit);
 }
 
 static int hold(ac_task_t *task)
 {
-    ac_inside_t *s = (ac_inside_t *)task;
+    ac_inside_t *s = task->data;
 
     return s->call || s->permit.app || ac_workers_enter(&s->permit, task->r, s->mount)
            ? AC_TASK_WAIT : no_worker(task->r, s->mount);
@@ -217,12 +244,17 @@ static int hold(ac_task_t *task)
 
 static void parked(ac_task_t *task)
 {
-    ac_workers_leave(&((ac_inside_t *)task)->permit);
+    ac_inside_t *s = task->data;
+
+    ac_workers_leave(&s->permit);
+    if (s->outside) {
+        s->outside->was_parked = 1;
+    }
 }
 
 static int end(ac_task_t *task, int rv)
 {
-    ac_inside_t *s = (ac_inside_t *)task;
+    ac_inside_t *s = task->data;
 
     leave_queue(s);
     if (s->call) {
@@ -235,27 +267,38 @@ static int end(ac_task_t *task, int rv)
     return rv == AC_ANSWERED ? OK : rv;
 }
 
+static ac_task_t *make_task(ac_inside_t *s, request_rec *r, const ac_mount_t *mount)
+{
+    if (!s->call) {
+        s->outside = ac_serve_create(r, mount);
+        return &s->outside->task;
+    }
+    ac_task_attach(&s->own, r);
+    if (ac_conf_async(r, mount)) {
+        s->own.account = &ac_child()->apps[mount->index].parking;
+    }
+    return &s->own;
+}
+
 /* call: pending, or NULL. */
 static int wait_as_task(request_rec *r, const ac_mount_t *mount, ac_inproc_t *inproc,
                         ac_call_t *call, ac_permit_t *permit)
 {
     ac_inside_t *s = apr_pcalloc(r->pool, sizeof(*s));
 
-    ac_task_attach(&s->task, r);
-    s->task.step = step;
-    s->task.slow = slow;
-    s->task.hold = hold;
-    s->task.parked = parked;
-    s->task.end = end;
     s->mount = mount;
     s->inproc = inproc;
     s->call = call;
     s->permit = *permit;
     permit->app = NULL;
-    if (ac_conf_async(r, mount)) {
-        s->task.account = &ac_child()->apps[mount->index].parking;
-    }
-    return ac_park_run(&s->task);
+    s->task = make_task(s, r, mount);
+    s->task->data = s;
+    s->task->step = step;
+    s->task->slow = slow;
+    s->task->hold = hold;
+    s->task->parked = parked;
+    s->task->end = end;
+    return ac_park_run(s->task);
 }
 
 int ac_inside_serve(request_rec *r, const ac_mount_t *mount, ac_inproc_t *inproc)
@@ -265,7 +308,8 @@ int ac_inside_serve(request_rec *r, const ac_mount_t *mount, ac_inproc_t *inproc
     ac_permit_t permit;
     int rv = AC_TASK_WAIT;
 
-    if (state != AC_INPROC_READY && state != AC_INPROC_STARTING) {
+    if (state != AC_INPROC_READY && state != AC_INPROC_STARTING
+        && state != AC_INPROC_OUTSIDE) {
         return ac_error_inside(r, mount, inproc);
     }
     ac_park_hold(r->connection, mount->spec->set->keep_alive_hold.v);

@@ -595,16 +595,21 @@ static unsigned share_of(const ac_settings_t *set)
     return ac_processes_least(set) < ac_processes_most(set) ? ac_processes_share(set) : 0;
 }
 
-ac_serve_t *ac_serve_create(request_rec *r, const ac_mount_t *mount)
+void ac_serve_take(ac_serve_t *s)
 {
-    ac_serve_t *s = apr_pcalloc(r->pool, sizeof(*s));
-
-    ac_task_attach(&s->task, r);
     s->task.step = step;
     s->task.slow = slow;
     s->task.hold = hold;
     s->task.parked = parked;
     s->task.end = end;
+}
+
+ac_serve_t *ac_serve_create(request_rec *r, const ac_mount_t *mount)
+{
+    ac_serve_t *s = apr_pcalloc(r->pool, sizeof(*s));
+
+    ac_task_attach(&s->task, r);
+    ac_serve_take(s);
     s->mount = mount;
     s->share = share_of(mount->spec->set);
     s->limit = (unsigned)mount->spec->set->max_concurrency.v;

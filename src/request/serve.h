@@ -57,5 +57,7 @@ typedef struct ac_serve_t {
 
 /* A task for r that has begun nothing yet; ac_park_run() runs it. */
 ac_serve_t *ac_serve_create(request_rec *r, const ac_mount_t *mount);
+/* Again a task of these functions, if others were put in their place. */
+void ac_serve_take(ac_serve_t *s);
 
 #endif

@@ -4,6 +4,7 @@
 
 import os
 import re
+import subprocess
 
 import pytest
 
@@ -13,6 +14,25 @@ from env import MPM
 from processes import wait_for
 
 pytestmark = pytest.mark.mpm
+
+# The first file that a look at a folder opens stays away while another one is there.
+SLOW_DISK = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+int openat(int at, const char *name, int flags, ...)
+{
+    int (*real)(int, const char *, int, ...) = dlsym(RTLD_NEXT, "openat");
+
+    while (!strcmp(name, "web.config") && access(SLOW, F_OK) == 0) {
+        usleep(10000);
+    }
+    return real(at, name, flags, 0600);
+}
+"""
 
 
 @pytest.fixture
@@ -144,6 +164,31 @@ def test_folder_of_another_user_is_hosted_outside(httpd):
     logged(httpd, "app foreign is hosted out of process, although AppCoreHostingModel "
            "says InProcess")
     assert client.request(httpd.port, "/foreign/").status == 200
+
+
+@pytest.mark.skipif(bool(os.environ.get("APPCORE_PRELOAD")),
+                    reason="a sanitizer is loaded in the same way")
+def test_request_during_a_start_goes_on_outside(httpd):
+    """Where the app is hosted is not known before its folder was looked at, which takes
+    longer here than httpd waits for it."""
+    folder = httpd.app("moves", "wsgi", user="root" if httpd.is_root else None)
+    slow = httpd.write("files", "slow", text="")
+    source = httpd.write("files", "slow.c", text=SLOW_DISK)
+    library = httpd.path("files", "slow.so")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source,
+                    f'-DSLOW="{slow}"', "-ldl"], check=True)
+    httpd.write("htdocs", "still.txt", text="there")
+    httpd.variables["LD_PRELOAD"] = library
+    try:
+        httpd.start(inproc.app("moves", folder))
+    finally:
+        del httpd.variables["LD_PRELOAD"]
+    with client.Raw(httpd.port) as early:
+        early.send("GET /moves/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        for _ in range(20):
+            assert client.request(httpd.port, "/still.txt").text == "there"
+        os.unlink(slow)
+        assert early.response().status == 200
 
 
 def test_offline(httpd):
