@@ -165,6 +165,20 @@ internal abstract unsafe partial class Exchange
         }
     }
 
+    // Of a part of a file to the host; null if that is over.
+    private Task? Passage(Block part)
+    {
+        lock (_gate)
+        {
+            if (part.Start == part.End || _isAborted)
+            {
+                return null;
+            }
+            _drained ??= new(TaskCreationOptions.RunContinuationsAsynchronously);
+            return _drained.Task;
+        }
+    }
+
     // With _gate held.
     private void Commit()
     {

@@ -195,12 +195,19 @@ internal abstract partial class Exchange
             return;
         }
         MakeRoom(1);
+        var part = Block.OfFile(file.FullName, offset, bytes);
+
         lock (_gate)
         {
-            AddBlock(Block.OfFile(file.FullName, offset, bytes));
+            AddBlock(part);
             AddBlock(Block.Take(0));
         }
         _written += bytes;
-        await FlushAsync(false, cancel);
+        await FlushAsync(true, cancel);
+        // The host has opened it: now the app may delete it.
+        while (Passage(part) is { } task)
+        {
+            await task.WaitAsync(cancel);
+        }
     }
 }
