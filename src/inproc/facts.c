@@ -47,11 +47,23 @@ static const char *standard(request_rec *r, const char *name)
     return error ? NULL : value;
 }
 
-/* What modules and rules said of this request comes first. */
-static const char *lookup(request_rec *r, const char *name)
+/* mod_ssl knows its variables in any case. */
+static int is_withheld(const ac_settings_t *set, const char *name)
 {
-    const char *value = apr_table_get(r->subprocess_env, name);
+    return !set->forward_client_certificate.v
+           && ap_cstr_casecmpn(name, "SSL_CLIENT_", 11) == 0;
+}
 
+/* What modules and rules said of this request comes first. */
+static const char *lookup(const ac_call_t *call, const char *name)
+{
+    request_rec *r = call->r;
+    const char *value;
+
+    if (is_withheld(call->inproc->set, name)) {
+        return NULL;
+    }
+    value = apr_table_get(r->subprocess_env, name);
     if (!value) {
         value = apr_table_get(r->notes, name);
     }
@@ -72,7 +84,7 @@ int ac_table_var_get(appcore_request number, appcore_str name, appcore_str *valu
         return rv;
     }
     if (is_name(name)) {
-        text = lookup(call->r, apr_pstrmemdup(call->r->pool, name.p, name.len));
+        text = lookup(call, apr_pstrmemdup(call->r->pool, name.p, name.len));
     }
     value->p = text;
     value->len = text ? strlen(text) : 0;

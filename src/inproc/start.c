@@ -92,6 +92,14 @@ static int claim(ac_inproc_t *inproc)
     return is_first;
 }
 
+/* What ANCM adds to its page for hosters. */
+static const char *error_link(const ac_settings_t *set)
+{
+    const ac_env_var_t *var = ac_settings_env(set, "ANCM_ADDITIONAL_ERROR_PAGE_LINK");
+
+    return var && !var->secret ? var->value : NULL;
+}
+
 /* Perhaps beside a thread that still looks or loads, hence the pool. */
 static void publish(ac_inproc_t *inproc, const ac_result_t *result, const char *evidence)
 {
@@ -108,6 +116,7 @@ static void publish(ac_inproc_t *inproc, const ac_result_t *result, const char *
     report->evidence = evidence;
     report->folder = inproc->mount->spec->folder;
     report->output = ac_output_captured(p);
+    report->link = error_link(inproc->set);
     if (launch) {
         report->found = launch->found;
         report->kind = (uint32_t)launch->kind;
