@@ -33,6 +33,8 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "root: needs to be run as root")
     config.addinivalue_line("markers", "ancm(id, …): proves these of docs/ancm-parity.md")
     config.addinivalue_line("markers", "quiet: measures, so no other test may run")
+    config.addinivalue_line("markers", "models(name, …): runs with these hosting models "
+                            "alone")
     if not is_worker(config):
         os.environ["APPCORE_SHARED"] = tempfile.mkdtemp(prefix="ac-shared-", dir="/tmp")
         os.chmod(os.environ["APPCORE_SHARED"], 0o755)
@@ -55,7 +57,14 @@ def is_worker(config):
     return hasattr(config, "workerinput")
 
 
+def of_its_models(item):
+    marker = item.get_closest_marker("models")
+    model = getattr(item, "callspec", None) and item.callspec.params.get("hosting_model")
+    return not marker or model in (None, *marker.args)
+
+
 def pytest_collection_modifyitems(config, items):
+    items[:] = filter(of_its_models, items)
     if is_worker(config):
         # Files are handed out in this order: at the end none should be waited for.
         items.sort(key=lambda item: LONGEST.index(item.path.stem)

@@ -12,7 +12,8 @@ import pytest
 import dotnet
 import env as environment
 import processes
-from acceptance import ASSEMBLY, DLL, Site, hosting_model, ids  # noqa: F401
+from acceptance import (ASSEMBLY, DLL, GENERAL, Site, hosting_model,  # noqa: F401
+                        ids, outside)
 from processes import wait_for
 
 LONG = "12345678901234567890" * 20 + "ab"
@@ -59,9 +60,7 @@ def add_programs(made):
         folder = made.env.path("apps", name)
         made.add(name, variables={"Prefix": "./"},
                  arguments=text.format(folder=folder))
-    made.add(STRANGE, prefix="/strange")
-    made.text = made.text.replace(f"<AppCoreApp {STRANGE}>", "<AppCoreApp strange>") \
-        .replace(f' {STRANGE}\n', " strange\n")
+    made.add("strange", folder=STRANGE)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +89,7 @@ def site(env, hosting_model):  # noqa: F811
     env.expected = {made.add("ten", processesPerApplication=3): 3}
     for i in range(10):
         made.add(f"crowd{i}")
-    return made.start(SERVER)
+    return made.start(lambda apps: GENERAL + SERVER + apps)
 
 
 def add_self_contained(made):
@@ -219,18 +218,21 @@ def test_start_up_hook_of_the_user(site):
 
 # Ports
 
+@outside
 @ids("PO1")
 def test_port_of_web_config(site):
     assert site.text_of("/ServerAddresses", "port") \
         == f"http://127.0.0.1:{site.env.port_wanted}"
 
 
+@outside
 @ids("PO2")
 def test_empty_port_is_none(site):
     port = int(site.text_of("/ServerAddresses", "port-empty").rsplit(":", 1)[1])
     assert 1025 <= port <= 48000
 
 
+@outside
 @ids("PO3")
 @pytest.mark.parametrize("bad", ["1024", "48001", "noninteger"])
 def test_port_that_is_none(site, bad):
@@ -241,6 +243,7 @@ def test_port_that_is_none(site, bad):
     assert not site.processes("port-" + bad)
 
 
+@outside
 @ids("PO4", "V4")
 def test_app_that_stops_itself_is_back(site):
     site.env.allow(r"app site: process \d+ .*exit code 0")
@@ -261,21 +264,25 @@ def test_slow_start_within_the_limit(site):
 
 @ids("AI1")
 def test_eager_app_needs_no_request(site):
+    site.enter("eager")
     wait_for(lambda: os.path.exists(site.path("eager", "Started.txt")), 20,
              "the start of the app")
 
 
+@outside
 @ids("AI2")
 def test_warm_up_path_is_asked_for(site):
     wait_for(lambda: os.path.exists(site.path("warm", "Warm.txt")), 20,
              "the warm-up request")
 
 
+@outside
 @ids("MA1")
 def test_two_apps_are_two_processes(site):
     assert site.pid("site") != site.pid("long")
 
 
+@outside
 @ids("MA4")
 def test_ten_apps_at_once(site):
     names = [f"crowd{i}" for i in range(10)]
@@ -285,6 +292,7 @@ def test_ten_apps_at_once(site):
     assert texts == ["Hello World"] * 10
 
 
+@outside
 @ids("V11")
 def test_processes_per_application(site):
     """Requests at the same time spread; IIS takes turns whatever the load."""
@@ -300,6 +308,7 @@ def test_processes_per_application(site):
 
 @ids("ST45")
 def test_mount_in_another_alphabet(site):
+    site.enter("cyrillic")
     path = "/%D0%9C%D0%BE%D1%91%D0%9F%D1%80%D0%B8"
     answer = site.env.raw_get(path + "/BasePath")
     assert answer.text == "/\u041c\u043e\u0451\u041f\u0440\u0438"
@@ -307,7 +316,8 @@ def test_mount_in_another_alphabet(site):
 
 @ids("V17")
 def test_scheme(site):
-    assert site.text_of("/HttpsHelloWorld") == "Scheme:http; Original:http"
+    assert site.text_of("/HttpsHelloWorld") \
+        == "Scheme:http; Original:" + ("" if site.in_process else "http")
 
 
 def test_site_was_published_once(site):

@@ -8,8 +8,7 @@ import socket
 
 import pytest
 
-import client
-from acceptance import Site, hosting_model, ids  # noqa: F401
+from acceptance import Site, hosting_model, ids, inside, outside  # noqa: F401
 from processes import wait_for
 
 LIMIT = "<security><requestFiltering><requestLimits maxAllowedContentLength='{}' />" \
@@ -41,13 +40,13 @@ def test_every_escape_of_a_path(site):
     escaped = "".join(f"%{n:02X}" for n in range(0x20, 0x7f) if n != 0x2b)
     plain = "".join("%2F" if n == 0x2f else chr(n)
                     for n in range(0x20, 0x7f) if n != 0x2b)
-    answer = site.env.raw_get(f"/site/RequestPath/{escaped}")
+    answer = site.raw_get(f"/RequestPath/{escaped}")
     assert (answer.status, answer.text) == (200, "/" + plain)
 
 
 @ids("RR2")
 def test_double_slashes_stay(site):
-    answer = site.env.raw_get("/site/RequestPath//a/b//c")
+    answer = site.raw_get("/RequestPath//a/b//c")
     assert (answer.status, answer.text) == (200, "//a/b//c")
 
 
@@ -56,7 +55,7 @@ def test_double_slashes_stay(site):
     ("a/b/../c", "/a/c"), ("a/b/./c", "/a/b/c"), ("a/b/%2E%2E/c", "/a/c"),
     ("a/b/%2E/c", "/a/b/c"), ("%2E%2E/RequestPath/a", "/a")])
 def test_dot_segments_are_resolved(site, path, seen):
-    answer = site.env.raw_get(f"/site/RequestPath/{path}")
+    answer = site.raw_get(f"/RequestPath/{path}")
     assert (answer.status, answer.text) == (200, seen)
 
 
@@ -64,7 +63,7 @@ def test_dot_segments_are_resolved(site, path, seen):
 def test_control_characters_in_a_path(site):
     # A line feed ends the line, a tab is a separator to httpd as it is to http.sys.
     for n in set(range(0x20)) - {9, 10}:
-        with client.Raw(site.env.port) as raw:
+        with site.raw() as raw:
             raw.send(f"GET /site/RequestPath/{chr(n)} HTTP/1.1\r\nHost: x\r\n"
                      "Connection: close\r\n\r\n")
             assert raw.response().status == 400, f"character {n}"
@@ -72,9 +71,11 @@ def test_control_characters_in_a_path(site):
 
 @ids("RR4")
 def test_escaped_nul(site):
-    """The other control characters reach the app escaped, as Kestrel has them."""
-    assert site.env.raw_get("/site/RequestPath/%00").status in (400, 404)
-    assert site.env.raw_get("/site/RequestPath/%01").text == "/\x01"
+    """Out of process the other control characters reach the app escaped, as Kestrel has
+    them; in process none does, as http.sys has it."""
+    assert site.raw_get("/RequestPath/%00").status in (400, 404)
+    answer = site.raw_get("/RequestPath/%01")
+    assert answer.status == 400 if site.in_process else answer.text == "/\x01"
 
 
 # Bodies both ways
@@ -156,9 +157,10 @@ def test_the_apps_own_server_field(site):
     assert [v for n, v in answer.headers if n == "Server"] == ["MyServer/7.8"]
 
 
+@outside
 @ids("ST49")
 def test_connection_field_of_the_app_ends_here(site):
-    with client.Raw(site.env.port) as raw:
+    with site.raw() as raw:
         for _ in range(2):
             raw.send("GET /site/ConnectionClose HTTP/1.1\r\nHost: x\r\n\r\n")
             answer = raw.response()
@@ -168,7 +170,8 @@ def test_connection_field_of_the_app_ends_here(site):
 
 @ids("ST49")
 def test_connection_field_can_be_forwarded(site):
-    with client.Raw(site.env.port) as raw:
+    """In process it needs no permission: the app is the server."""
+    with site.raw("closing") as raw:
         raw.send("GET /closing/HelloWorld HTTP/1.1\r\nHost: x\r\n\r\n")
         assert raw.response().header("Connection") is None
         raw.send("GET /closing/ConnectionClose HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -179,7 +182,7 @@ def test_connection_field_can_be_forwarded(site):
 
 @ids("RR12")
 def test_answer_to_a_body_that_did_not_come(site):
-    with client.Raw(site.env.port) as raw:
+    with site.raw() as raw:
         raw.send("POST /site/ReadPartialBody HTTP/1.1\r\nHost: x\r\n"
                  "Content-Length: 100\r\nConnection: close\r\n\r\nHello")
         answer = raw.response()
@@ -190,7 +193,7 @@ def test_answer_to_a_body_that_did_not_come(site):
 @ids("RR29")
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_connection_close_of_the_client(site, method):
-    with client.Raw(site.env.port) as raw:
+    with site.raw() as raw:
         raw.send(f"{method} /site/HelloWorld HTTP/1.1\r\nHost: x\r\n"
                  "Connection: close\r\n\r\n")
         text = raw.receive().decode()
@@ -250,7 +253,7 @@ def test_exception_before_the_answer(site):
 def test_exception_within_the_answer(site):
     """What had been sent arrives, and that there is more shows."""
     site.env.allow("appcore:error")
-    with client.Raw(site.env.port) as raw:
+    with site.raw() as raw:
         raw.send("GET /site/ThrowAfterWrite HTTP/1.1\r\nHost: x\r\n\r\n")
         try:
             got = raw.receive()
@@ -287,7 +290,7 @@ def test_large_file(site):
 
 
 def received(site, path):
-    with client.Raw(site.env.port) as raw:
+    with site.raw() as raw:
         raw.send(f"GET /site{path} HTTP/1.0\r\nHost: x\r\n\r\n")
         data = raw.receive(b"\r\n\r\n")
         size = len(data) - data.index(b"\r\n\r\n") - 4
@@ -310,6 +313,7 @@ def test_limit_of_web_config(site):
     assert site.get("/TooLarge", app="limit1", method="POST", body="t").status == 200
 
 
+@outside
 @ids("BS3", "BS4", "BS5", "BS7")
 def test_bodies_above_the_limit_of_kestrel(site):
     """Without maxAllowedContentLength httpd's LimitRequestBody is the limit, 1 GB."""
@@ -320,6 +324,21 @@ def test_bodies_above_the_limit_of_kestrel(site):
     answer = site.get("/ReadAndCountRequestBody", method="POST", body=bytes(30000001))
     assert (answer.status, answer.text) == (200, "30000001")
     assert site.text_of("/BodyLimit") == "null"
+
+
+@inside
+@ids("BS3", "BS4", "BS5")
+def test_bodies_above_the_limit_of_the_server_in_process(site):
+    """IISServerOptions.MaxRequestBodySize holds for whom lifts it for no request."""
+    def count(size, *limit, app="limit4g"):
+        return site.get("/LimitPerRequest?limit=none" if limit
+                        else "/ReadAndCountRequestBody", app=app, method="POST",
+                        body=bytes(size), timeout=120).status
+    assert site.text_of("/BodyLimit", "limit4g") == "30000000"
+    assert count(30000000) == 200
+    assert count(30000001) == 413
+    assert count(100_000_000, "none") == 200
+    assert count(30000001, app="site") == 413
 
 
 @ids("BS6", "BS8")
@@ -355,22 +374,25 @@ def test_forms(site, size):
 
 @ids("LA1")
 def test_latin_1_in_a_field(site):
-    """An app that switched it on gets the byte; for others Kestrel refuses it."""
+    """An app that switched it on gets the byte. For others Kestrel refuses it, IIS's
+    server has the sign for what it cannot read."""
     def foo(app, value):
-        with client.Raw(site.env.port) as raw:
-            raw.send(b"GET /" + app + b"/RequestHeader?name=foo HTTP/1.1\r\nHost: x\r\n"
-                     b"foo: " + value + b"\r\nConnection: close\r\n\r\n")
+        with site.raw(app) as raw:
+            raw.send(f"GET /{app}/RequestHeader?name=foo HTTP/1.1\r\n"
+                     "Host: x\r\nConnection: close\r\n".encode()
+                     + b"foo: " + value + b"\r\n\r\n")
             return raw.response()
-    assert foo(b"latin1", b"\xa3").text == "\u00a3"
-    assert foo(b"site", "\u00a3".encode()).text == "\u00a3"
-    assert foo(b"site", b"\xa3").status == 400
-    assert foo(b"latin1", b"\xa3\x00a").status == 400
+    assert foo("latin1", b"\xa3").text == "\u00a3"
+    assert foo("latin1", b"\xa3\x00a").status == 400
+    assert foo("site", "\u00a3".encode()).text == "\u00a3"
+    answer = foo("site", b"\xa3")
+    assert answer.text == "\ufffd" if site.in_process else answer.status == 400
 
 
 # Clients that leave
 
 def leave(site, request):
-    raw = client.Raw(site.env.port)
+    raw = site.raw()
     raw.send(request)
     # A reset, not a farewell.
     raw.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
@@ -390,7 +412,7 @@ def test_client_that_leaves_within_the_answer(site):
 @pytest.mark.parametrize("reset", [True, False])
 def test_request_is_aborted_when_its_client_leaves(site, reset):
     text = "GET /site/WaitForAbort HTTP/1.1\r\nHost: x\r\n\r\n"
-    raw = leave(site, text) if reset else client.Raw(site.env.port)
+    raw = leave(site, text) if reset else site.raw()
     if not reset:
         raw.send(text)
     wait_for(lambda: site.text_of("/WaitingRequestCount") == "1")
@@ -400,18 +422,20 @@ def test_request_is_aborted_when_its_client_leaves(site, reset):
 
 @ids("RR28")
 def test_many_clients_that_leave_within_their_bodies(site):
+    """In process each has a worker until it is gone, and there are fewer."""
+    site.env.allow("AppCoreMaxWorkers" if site.in_process else "^$")
     pid = site.pid()
     for _ in range(100):
         leave(site, "POST /site/ReadFullBody HTTP/1.1\r\nHost: x\r\n"
                     "Content-Length: 10000\r\n\r\nsome").socket.close()
-    assert site.text_of("/HelloWorld") == "Hello World"
+    wait_for(lambda: site.get("/HelloWorld").status == 200)
     assert site.pid() == pid
 
 
 @ids("IU2")
 def test_malformed_chunk(site):
     """The client gets 400, and the app's read fails as if the client had left."""
-    with client.Raw(site.env.port) as raw:
+    with site.raw() as raw:
         raw.send("POST /site/ReadFails HTTP/1.1\r\nHost: x\r\n"
                  "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nZZZZ\r\n")
         assert raw.response().status == 400
@@ -422,7 +446,7 @@ def test_malformed_chunk(site):
 def test_app_that_aborts_a_request(site):
     """Before an answer: 502 out of process, the end of the connection in process."""
     site.env.allow("appcore:error")
-    with client.Raw(site.env.port) as raw:
+    with site.raw() as raw:
         raw.send("GET /site/Abort HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         try:
             head = raw.receive(b"\r\n").decode()
@@ -430,7 +454,7 @@ def test_app_that_aborts_a_request(site):
             head = ""
     assert head.startswith("HTTP/1.1 502 ") if site.model == "OutOfProcess" \
         else head == ""
-    with client.Raw(site.env.port) as raw:
+    with site.raw() as raw:
         raw.send("GET /site/AbortAfterWrite HTTP/1.1\r\nHost: x\r\n"
                  "Connection: close\r\n\r\n")
         try:

@@ -15,9 +15,10 @@ import pytest
 import client
 import env as environment
 import websocket
-from acceptance import Site, hosting_model, ids  # noqa: F401
+from acceptance import GENERAL, Site, hosting_model, ids, outside  # noqa: F401
 from processes import wait_for
 
+pytestmark = outside
 DEFLATE = "SetOutputFilter DEFLATE"
 with_http2 = pytest.mark.skipif(
     environment.MPM == "prefork" or not shutil.which("curl")
@@ -37,7 +38,7 @@ def site(env, hosting_model):  # noqa: F811
     made.add("h2only", variables={"Kestrel__EndpointDefaults__Protocols": "Http2"})
     with open(env.path("htdocs", "static.txt"), "w", encoding="ascii") as f:
         f.write("z" * 20000)
-    return made.start(f"""
+    more = f"""
 {"Protocols h2c http/1.1" if "http2" in env.modules else ""}
 <If "req('X-Deflate') == 'on'">
     {DEFLATE}
@@ -45,7 +46,8 @@ def site(env, hosting_model):  # noqa: F811
 CacheSocache shmcb:{env.path("run", "cache")}(512000)
 CacheEnable socache /site/Counter
 CacheIgnoreNoLastMod On
-""")
+"""
+    return made.start(lambda apps: GENERAL + apps + more)
 
 
 # Lines, each of which is answered before the next is sent

@@ -11,7 +11,7 @@ import client
 import env as environment
 import processes
 import tls
-from acceptance import Site, hosting_model, ids  # noqa: F401
+from acceptance import Site, hosting_model, ids, inside, outside  # noqa: F401
 from processes import wait_for
 
 BASE = "/Sub/App/PathAndPathBase"
@@ -31,9 +31,14 @@ def site(env, hosting_model):  # noqa: F811
     made.add("sub", prefix=BASE)
     made.add("deaf-to-certificates", directives="AppCoreForwardClientCertificate Off")
     made.add("port", directives="AppCoreListen tcp")
-    apps = re.sub(r"(?m)^AppCoreMount.*$", "", made.text)
-    mounts = "\n".join(re.findall(r"(?m)^AppCoreMount.*$", made.text))
-    env.start(f"""
+    return made.start(lambda apps: hosts(env, apps))
+
+
+def hosts(env, apps):
+    """Both mount all apps."""
+    mounts = "\n".join(re.findall(r"(?m)^AppCoreMount.*$", apps))
+    apps = re.sub(r"(?m)^AppCoreMount.*$", "", apps)
+    return f"""
 Listen 127.0.0.1:{env.port2}
 {apps}
 <VirtualHost *:{env.port}>
@@ -49,15 +54,20 @@ Listen 127.0.0.1:{env.port2}
     SSLVerifyClient optional
     {mounts}
 </VirtualHost>
-""")
-    return made
+"""
 
 
 def secure(site, path, app="site", **options):
+    site.enter(app)
     return site.env.ca.request(site.env.port2, f"/{app}{path}", **options)
 
 
 # Path base
+
+def sub(site, path):
+    site.enter("sub")
+    return site.env.raw_get(path, "X-Endpoint: PathAndBase")
+
 
 @ids("PB1", "PB2", "PB5", "PB6", "PB7")
 @pytest.mark.parametrize("sent, base, path", [
@@ -68,7 +78,7 @@ def secure(site, path, app="site", **options):
     (BASE + "/%E4%BD%A0/%20x", BASE, "/\u4f60/ x"),
     (BASE + "/a%2Fb", BASE, "/a%2Fb")])
 def test_path_base(site, sent, base, path):
-    answer = site.env.raw_get(sent, "X-Endpoint: PathAndBase")
+    answer = sub(site, sent)
     assert (answer.status, answer.text) == (200, f"{base}|{path}")
 
 
@@ -76,7 +86,7 @@ def test_path_base(site, sent, base, path):
 @pytest.mark.parametrize("sent", ["/SUb/APp/PathAndPAthBase", "/SITE/HelloWorld"])
 def test_mounts_are_case_sensitive(site, sent):
     """As <Location> is, which guards them; IIS ignores case."""
-    assert site.env.raw_get(sent, "X-Endpoint: PathAndBase").status == 404
+    assert sub(site, sent).status == 404
 
 
 @ids("PB4", "PB5")
@@ -84,22 +94,22 @@ def test_mounts_are_case_sensitive(site, sent):
     "/Sub%2FApp/PathAndPathBase/", "/Sub%5CApp/PathAndPathBase/",
     BASE + "x", BASE + "/../x"])
 def test_nothing_beside_the_mount_reaches_the_app(site, sent):
-    assert site.env.raw_get(sent, "X-Endpoint: PathAndBase").status == 404
+    assert sub(site, sent).status == 404
 
 
 @ids("PB6")
 def test_double_slashes_in_the_mount_are_no_mount(site):
     """IIS merges them there; here the prefix is taken as it is written."""
-    answer = site.env.raw_get("//Sub//App/PathAndPathBase//Path",
-                              "X-Endpoint: PathAndBase")
-    assert answer.status == 404
+    assert sub(site, "//Sub//App/PathAndPathBase//Path").status == 404
 
 
 # TLS
 
 @ids("V17", "CC1")
 def test_scheme_and_no_certificate(site):
-    assert secure(site, "/HttpsHelloWorld").text == "Scheme:https; Original:http"
+    """In process no middleware had to put the scheme right."""
+    assert secure(site, "/HttpsHelloWorld").text \
+        == "Scheme:https; Original:" + ("" if site.in_process else "http")
     assert secure(site, "/GetClientCert").text == "Disabled"
     assert site.text_of("/GetClientCert") == "Disabled"
 
@@ -166,6 +176,7 @@ def direct(site, path, method="GET", token=True, **headers):
     return client.request(port, path, method, fields)
 
 
+@outside
 @ids("MU1", "MU7")
 def test_token_is_wanted(site):
     assert direct(site, "/port/HelloWorld").text == "Hello World"
@@ -174,6 +185,7 @@ def test_token_is_wanted(site):
                   MS_ASPNETCORE_TOKEN="").status == 400
 
 
+@outside
 @ids("MU3")
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD", "OPTIONS"])
 def test_other_methods_are_the_apps(site, method):
@@ -181,6 +193,7 @@ def test_other_methods_are_the_apps(site, method):
     assert answer.status == 200
 
 
+@outside
 @ids("MU4")
 @pytest.mark.parametrize("path, status", [("/port/", 404), ("/port/HelloWorld", 200),
                                           ("/port/Path/iisintegration", 200)])
@@ -189,6 +202,7 @@ def test_other_paths_are_the_apps(site, path, status):
     assert answer.status == status
 
 
+@outside
 @ids("MU5")
 @pytest.mark.parametrize("event", ["event", ""])
 def test_other_events_are_the_apps(site, event):
@@ -196,6 +210,7 @@ def test_other_events_are_the_apps(site, event):
     assert answer.text == "the app's own"
 
 
+@outside
 @ids("MU3")
 def test_no_client_can_ask_for_the_shutdown(site):
     pid = site.pid("port")
@@ -205,6 +220,7 @@ def test_no_client_can_ask_for_the_shutdown(site):
     assert site.pid("port") == pid
 
 
+@outside
 @ids("MU2", "MU8")
 @pytest.mark.parametrize("word", ["shutdown", "Shutdown"])
 def test_shutdown_by_request(site, word):
@@ -216,9 +232,16 @@ def test_shutdown_by_request(site, word):
     assert site.pid("port") != pid
 
 
+@outside
 @ids("MU9")
 def test_addresses_have_no_path_base(site):
     for app in ("site", "port", "sub"):
         path = BASE if app == "sub" else "/" + app
         text = site.env.get(f"{path}/ServerAddresses").text
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+", text)
+
+
+@inside
+def test_address_is_httpds(site):
+    """As those of IIS's bindings it has the path base."""
+    assert re.fullmatch(r"https?://[\w.]+:\d+/site", site.text_of("/ServerAddresses"))

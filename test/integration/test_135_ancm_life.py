@@ -16,9 +16,11 @@ import client
 import load
 import processes
 import websocket
-from acceptance import DLL, Site, hosting_model, ids, published, web_config  # noqa: F401
+from acceptance import (DLL, GENERAL, Site, hosting_model, ids,  # noqa: F401
+                        outside, published, web_config)
 from processes import wait_for
 
+pytestmark = outside
 OFFLINE = "<p>down for a moment</p>"
 SLOW_END = {"SHUTDOWN_DELAY_MS": "3000"}
 
@@ -43,7 +45,8 @@ def site(env, hosting_model):  # noqa: F811
                                  "shadowCopyDirectory": "..\\shadow-copies"})
     os.makedirs(copy(made, "0"))
     env.give_tree(copy(made), env.owner())
-    return made.start("AppCoreQueueTimeLimit 10s\n")
+    return made.start(
+        lambda apps: f"{GENERAL}AppCoreQueueTimeLimit 10s\n{apps}")
 
 
 def copy(site, *rest):

@@ -7,9 +7,10 @@ import re
 
 import pytest
 
-from acceptance import Site, hosting_model, ids  # noqa: F401
+from acceptance import Site, hosting_model, ids, outside  # noqa: F401
 from processes import wait_for
 
+pytestmark = outside
 NAME = re.compile(r"stdout_\d{14}_\d+\.log$")
 STDOUT = {"stdoutLogEnabled": "true", "stdoutLogFile": ".\\logs\\stdout"}
 # Apps whose output goes to files of web.config: mode and prefix.

@@ -12,9 +12,10 @@ import time
 
 import pytest
 
-from acceptance import Site, hosting_model, ids  # noqa: F401
+from acceptance import GENERAL, Site, hosting_model, ids, outside  # noqa: F401
 from processes import wait_for
 
+pytestmark = outside
 REQUESTS = 20000
 ROUNDS = 5
 CLIENTS = 8
@@ -27,7 +28,8 @@ def site(env, hosting_model):  # noqa: F811
     made.add("site", variables={"DONE_FILE": done,
                                 "Logging__LogLevel__Default": "Warning"})
     os.mkdir(made.path("site", "tmp"))
-    return made.start("MaxKeepAliveRequests 0\nKeepAliveTimeout 60\n")
+    return made.start(
+        lambda apps: f"{GENERAL}MaxKeepAliveRequests 0\nKeepAliveTimeout 60\n{apps}")
 
 
 class Client(threading.Thread):

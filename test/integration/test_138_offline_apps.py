@@ -9,10 +9,11 @@ import threading
 import pytest
 
 import processes
-from acceptance import Site, hosting_model, ids  # noqa: F401
+from acceptance import Site, hosting_model, ids, outside  # noqa: F401
 from load import Load
 from processes import wait_for
 
+pytestmark = outside
 PAGE = "<p>Down for maintenance</p>"
 
 
@@ -25,7 +26,7 @@ def site(env, hosting_model):  # noqa: F811
     made.write("first", "app_offline.htm", PAGE)
     env.app("node", "node")
     made.apps["node"] = env.path("apps", "node")
-    made.text += f"AppCoreMount /node {made.apps['node']}\n"
+    made.mounts["node"] = f"AppCoreMount /node {made.apps['node']}\n"
     return made.start()
 
 

@@ -136,6 +136,7 @@ def test_tls(httpd):
     assert httpd.ca.request(httpd.port2, "/app/json").json()["scheme"] == "https"
 
 
+@pytest.mark.ancm("RR16")
 @pytest.mark.parametrize("late", ["", "&late=true"])
 def test_server_variables(httpd, late):
     """Also where they are asked for on another thread."""

@@ -81,6 +81,8 @@ internal static class Modes
                 services.Configure<IISServerOptions>(o => o.MaxRequestBodySize = 2);
                 break;
             case "Latin1":
+                AppContext.SetSwitch(
+                    "Microsoft.AspNetCore.Server.IIS.Latin1RequestHeaders", true);
                 services.Configure<KestrelServerOptions>(
                     o => o.RequestHeaderEncodingSelector =
                         _ => System.Text.Encoding.Latin1);
