@@ -69,6 +69,7 @@ internal static class Contract
 
     private static void TakeCommon()
     {
+        WebSockets = Get("ASPNETCORE_IIS_WEBSOCKETS_SUPPORTED") != "false";
         IsLogged = Get("APPCORE_LOG") == "errorlog";
         RealFolder = Environment.CurrentDirectory;
         Folder = Get("ASPNETCORE_IIS_PHYSICAL_PATH")?.TrimEnd('/') ?? RealFolder;
@@ -90,7 +91,6 @@ internal static class Contract
         Port = port;
         Token = Get(PairingToken);
         Path = Get("ASPNETCORE_APPL_PATH") ?? "/";
-        WebSockets = Get("ASPNETCORE_IIS_WEBSOCKETS_SUPPORTED") != "false";
         TakeCommon();
         s_notify = Get("NOTIFY_SOCKET");
         foreach (var name in new[] { "LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET" })

@@ -104,7 +104,7 @@ internal abstract partial class Exchange :
         if (key == typeof(IHttpUpgradeFeature))
         {
             // Also where the client asked for none: SignalR offers WebSockets by it.
-            return _isHttp1;
+            return _isHttp1 && Contract.WebSockets;
         }
         if (key == typeof(ITlsConnectionFeature) || key == typeof(ITlsHandshakeFeature))
         {
