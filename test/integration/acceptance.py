@@ -73,7 +73,7 @@ ONE_CHILD = "MaxRequestWorkers 16\n"
 
 
 # What the app itself logs, which the module passes on with its level.
-OWN_LINE = r"\] app \w[\w-]*: (Microsoft|System)\.[\w.]+\[\d+\] "
+OWN_LINE = r"\] app \w[\w-]*: (AppCore|Microsoft|System)\.[\w.]+\[\d+\] "
 
 
 class Site:

@@ -12,13 +12,11 @@ import zlib
 
 import pytest
 
-import client
 import env as environment
 import websocket
 from acceptance import GENERAL, Site, hosting_model, ids, outside  # noqa: F401
 from processes import wait_for
 
-pytestmark = outside
 DEFLATE = "SetOutputFilter DEFLATE"
 with_http2 = pytest.mark.skipif(
     environment.MPM == "prefork" or not shutil.which("curl")
@@ -50,13 +48,17 @@ CacheIgnoreNoLastMod On
     return made.start(lambda apps: GENERAL + apps + more)
 
 
+def app_of(path):
+    return path.split("/")[1]
+
+
 # Lines, each of which is answered before the next is sent
 
 class Lines:
     """A request whose body goes out line by line, chunked."""
 
     def __init__(self, site, path, *headers):
-        self.raw = client.Raw(site.env.port)
+        self.raw = site.raw()
         self.raw.send("\r\n".join([
             f"POST {path} HTTP/1.1", "Host: x", "Transfer-Encoding: chunked",
             "Content-Type: text/plain", *headers, "", ""]))
@@ -142,7 +144,7 @@ def test_cache_of_httpd(site):
 
 @ids("RR10")
 def test_slow_request_and_answer_at_once(site):
-    with client.Raw(site.env.port) as raw:
+    with site.raw() as raw:
         request = "POST /site/ReadAndWriteSlowConnection HTTP/1.0\r\n" \
                   "Content-Length: 11\r\n\r\nhello there"
         for char in request:
@@ -163,6 +165,7 @@ def test_answer_completes_before_its_handler(site):
 
 def curl(site, path, *options, check=True):
     """Exit status, status, head and body over HTTP/2."""
+    site.enter(app_of(path))
     head = site.env.path("files", "head")
     result = subprocess.run(
         ["curl", "-s", "--http2-prior-knowledge", "-m", "30", "-D", head, *options,
@@ -212,6 +215,7 @@ def test_http2_exception_before_the_answer(site):
 def test_http2_exception_within_the_answer(site):
     """The stream is reset: the client can tell."""
     site.env.allow("appcore:error")
+    site.enter("site")
     code = subprocess.run(["curl", "-s", "--http2-prior-knowledge", "-o", "/dev/null",
                            f"http://127.0.0.1:{site.env.port}/site/ThrowAfterWrite"],
                           timeout=30).returncode
@@ -226,6 +230,7 @@ def test_no_trailers_and_no_reset_for_http1(site):
 
 
 @with_http2
+@outside
 @ids("H26")
 @pytest.mark.parametrize("query, values", [
     ("", ["TrailerValue"]), ("body=x", ["TrailerValue"]),
@@ -238,6 +243,7 @@ def test_http2_trailers(site, query, values):
 
 
 @with_http2
+@outside
 @ids("H27")
 def test_app_that_speaks_http2_alone(site):
     assert site.text_of("/HelloWorld", "h2only") == "Hello World"
@@ -247,7 +253,7 @@ def test_app_that_speaks_http2_alone(site):
 # WebSockets
 
 def talk(site, path, *headers):
-    raw = client.Raw(site.env.port)
+    raw = site.raw(app_of(path))
     return websocket.WebSocket(raw, path, *headers)
 
 
