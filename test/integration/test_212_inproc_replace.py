@@ -5,6 +5,8 @@ mind: requests while it is replaced, an app that ends, exits, crashes or hangs."
 
 import http.client
 import os
+import re
+import ssl
 import threading
 import time
 
@@ -12,13 +14,12 @@ import pytest
 
 import client
 import inproc
-from env import MPM
+import probe
 from processes import wait_for
 
-pytestmark = [pytest.mark.mpm,
-              pytest.mark.skipif(MPM == "prefork", reason="a process per connection")]
+pytestmark = pytest.mark.mpm
 # One process that serves, and room for the next one.
-ONE = "ServerLimit 4\nMaxRequestWorkers 16\n"
+ONE = "ServerLimit 8\nMaxRequestWorkers 16\n"
 
 
 @pytest.fixture
@@ -44,24 +45,35 @@ def await_replacement(env, old):
     wait_for(lambda: pids(env) and not pids(env) & old, 30, "another child")
 
 
+def await_apps(env, name):
+    """A child that has not looked at the folder yet does not see that it changes."""
+    wait_for(lambda: pids(env) and all(
+        re.search(rf"\[pid {pid}:.*app {name} runs in process", env.log_text())
+        for pid in pids(env)), 30, "the app in every child")
+
+
 class Clients:
     """Requests one after the other until told to stop, on fresh connections or on one
     that is kept."""
 
-    def __init__(self, port, path, kinds=(False, True)):
-        self.port, self.path = port, path
+    def __init__(self, port, path, kinds=(False, True), tls=None):
+        self.port, self.path, self.tls = port, path, tls
         self.answers, self.stop = [], threading.Event()
         self.threads = [threading.Thread(target=self.run, args=(kept,))
                         for kept in kinds]
         for thread in self.threads:
             thread.start()
 
+    def connect(self):
+        if not self.tls:
+            return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=30,
+                                           context=self.tls)
+
     def run(self, kept):
         connection = None
         while not self.stop.is_set():
-            if not connection:
-                connection = http.client.HTTPConnection("127.0.0.1", self.port,
-                                                        timeout=30)
+            connection = connection or self.connect()
             try:
                 connection.request("GET", self.path)
                 answer = connection.getresponse()
@@ -87,6 +99,25 @@ def test_no_request_fails_while_the_child_is_replaced(httpd):
     folder = start(httpd, "busy", conf=ONE)
     clients = Clients(httpd.port, "/busy/")
     for i in range(2):
+        await_apps(httpd, "busy")
+        old = pids(httpd)
+        httpd.write("apps", "busy", "tmp", "restart.txt", text=str(i))
+        await_replacement(httpd, old)
+    answers = clients.finish()
+    assert folder and len(answers) > 20
+    assert set(answers) == {200}
+
+
+@pytest.mark.skipif(not probe.HAS_TLS, reason="no TLS")
+def test_no_request_fails_over_tls_either(httpd):
+    """Nobody reads half of a handshake, or a request that its sender believes gone."""
+    folder = start(httpd, "busy", conf=ONE + probe.tls_conf(httpd, "AppCoreMount / busy"))
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    clients = Clients(httpd.port2, "/", (False, True, True), context)
+    for i in range(3):
+        await_apps(httpd, "busy")
         old = pids(httpd)
         httpd.write("apps", "busy", "tmp", "restart.txt", text=str(i))
         await_replacement(httpd, old)
