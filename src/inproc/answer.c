@@ -209,15 +209,35 @@ int ac_table_inform(appcore_request number, int status, const appcore_field *fie
 
 /* The end */
 
+/* A stream whose answer is complete before its body is reset by mod_http2, and there
+ * are clients that throw the answer away then. So a short body of known length is
+ * waited for, as httpd's own handlers do; a longer one, or an exchange in both
+ * directions, is not. */
+static void settle_stream(const ac_call_t *call, ac_body_t *body)
+{
+    if (body->framing == AC_BODY_LENGTH && body->length <= AC_BODY_DRAIN && !body->held
+        && (!call->fault || call->fault == APPCORE_TOO_LARGE)) {
+        body->blocking = 1;
+        body->limit = -1;
+        ac_body_buffer(body, AC_BODY_DRAIN);
+    }
+}
+
 /* What the client still has to send would be taken for its next request. What came
  * already is kept for read(), and the head can still say that the connection ends. */
 static void settle_body(ac_call_t *call)
 {
     ac_body_t *body = call->body;
+    conn_rec *c = call->r->connection;
 
-    /* On a stream of HTTP/2 nothing follows. */
-    if (!body || body->complete || call->r->connection->master
-        || call->r->connection->keepalive == AP_CONN_CLOSE) {
+    if (!body || body->complete) {
+        return;
+    }
+    if (c->master) {
+        settle_stream(call, body);
+        return;
+    }
+    if (c->keepalive == AP_CONN_CLOSE) {
         return;
     }
     if (!body->held && !call->fault) {
@@ -225,7 +245,7 @@ static void settle_body(ac_call_t *call)
         ac_body_buffer(body, AC_BODY_DRAIN);
     }
     if (!body->complete) {
-        call->r->connection->keepalive = AP_CONN_CLOSE;
+        c->keepalive = AP_CONN_CLOSE;
     }
 }
 

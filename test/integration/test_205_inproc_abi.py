@@ -171,6 +171,13 @@ def test_reading_a_body(app, httpd, way):
 
 
 @pytest.mark.parametrize("way", WAYS)
+def test_body_that_nobody_reads(app, httpd, way):
+    """More of it than a client may send on a stream before somebody reads."""
+    answer = curl(httpd, way, "/probe/hello", data=pattern(90000))
+    assert answer.code == 0 and answer.text == "hello\n"
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_echo(app, httpd, way):
     answer = curl(httpd, way, "/probe/echo", data=pattern(2000000))
     assert answer.code == 0 and answer.body == pattern(2000000)
