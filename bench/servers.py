@@ -19,6 +19,8 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(HERE)
 SIZES = {"12": 12, "10k": 10 * 1024, "1m": 1024 * 1024}
+# What is asked of apps that do not answer with every size; None: any length.
+PATHS = {"node": {"12": 12}, "dotnet": {"12": 12, "json": None, "async": 12, "page": None}}
 START_LIMIT = 30
 STOP_LIMIT = 20
 
@@ -48,6 +50,14 @@ DocumentRoot {dir}/www
 <Directory {dir}/www>
     Require all granted
 </Directory>
+"""
+
+# A runtime runs once in a child, so one child serves.
+ONE_CHILD = """\
+StartServers 1
+MaxRequestWorkers 256
+MinSpareThreads 1
+MaxSpareThreads 256
 """
 
 TLS = """\
@@ -89,7 +99,7 @@ LoadModule appcore_module {appcore}
 AppCoreRuntimeDir {dir}/run
 AppCoreStateDir {dir}/state
 <AppCoreApp bench>
-    AppCorePath {base}/inside
+    AppCorePath {inside}
     AppCoreHostingModel InProcess
     AppCoreMaxWorkers 90%
 </AppCoreApp>
@@ -263,6 +273,19 @@ class Toolbox:
         shutil.copy(f"{self.base}/.libs/mod_bench.so", self.base)
         shutil.copytree(f"{HERE}/node", f"{self.base}/node")
 
+    def dotnet(self):
+        """The published app's folder, which in-process hosting wants to be root's."""
+        folder = f"{self.base}/dotnet"
+        if not os.path.exists(folder):
+            source = shutil.copytree(f"{HERE}/dotnet", f"{self.base}/dotnet-source")
+            made = subprocess.run(
+                [find_program("dotnet"), "publish", source, "-c", "Release", "-o", folder,
+                 "-nodeReuse:false", "-p:UseSharedCompilation=false"],
+                capture_output=True, text=True, check=False)
+            if made.returncode:
+                raise Missing(f"the app cannot be published\n{made.stdout[-2000:]}")
+        return folder
+
     def certificate(self):
         if not os.path.exists(f"{self.modules}/mod_ssl.so"):
             raise Missing("mod_ssl is not installed")
@@ -307,7 +330,9 @@ class Server:
         values = {"dir": self.dir, "port": self.port, "base": tools.base,
                   "modules": tools.modules, "identity": tools.identity(),
                   "user": tools.user, "worker": self.worker(), "launch": self.launch(),
-                  "app": f"{self.dir}/www"}
+                  "app": f"{self.dir}/www", "inside": f"{tools.base}/inside"}
+        if self.app == "dotnet":
+            values["app"] = values["inside"] = tools.dotnet()
         if self.app == "node":
             values["app"] = f"{tools.base}/node"
             values["node"] = find_program("node", "nodejs")
@@ -331,17 +356,27 @@ class Server:
         if self.app == "c":
             return f"AppCoreProcessPath {self.tools.backend}\n    AppCoreListen socket" \
                 + WAITING.get(self.transport, "")
-        if self.transport == "socket":
+        if self.transport == "socket" and self.app == "node":
             return 'AppCoreProcessPath node\n    AppCoreArguments "app.js {socket}"'
         return "AppCoreListen auto"
 
     def start(self):
+        if self.kind == "kestrel":
+            self.port = self.app_port
+            self._start_backend()
+        else:
+            self._start_httpd()
+        self.wait_ready()
+
+    def _start_httpd(self):
         template = {"handler": BARE, "static file": "", "mod_proxy_http": PROXY,
                     "mod_appcore": APPCORE, "in-process": INSIDE,
                     "passenger": PASSENGER}[self.kind]
         if self.tls:
             self.tools.certificate()
             template = TLS + template
+        if self.app == "dotnet":
+            template = ONE_CHILD + template
         text = (COMMON + template).format(**self.values())
         with open(f"{self.dir}/httpd.conf", "w", encoding="utf-8") as f:
             f.write(text)
@@ -355,20 +390,24 @@ class Server:
             self.httpd = subprocess.Popen(
                 [self.tools.httpd, "-f", f"{self.dir}/httpd.conf", "-DFOREGROUND"],
                 stdout=log, stderr=log)
-        self.wait_ready()
 
     def _start_backend(self):
         path = f"{self.dir}/app.sock"
-        command = [self.tools.backend, path]
+        by_port = self.transport == "port" or self.kind == "kestrel"
+        command, folder = [self.tools.backend, path], None
+        if self.app == "dotnet":
+            folder = self.tools.dotnet()
+            where = f"127.0.0.1:{self.app_port}" if by_port else f"unix:{path}"
+            command = [find_program("dotnet"), "Bench.dll", "--urls", f"http://{where}"]
         if self.app == "node":
             where = str(self.app_port) if self.transport == "port" else path
             command = [find_program("node", "nodejs"),
                        f"{self.tools.base}/node/app.js", where]
         # A session of its own, as any service has: where the kernel shares the
         # processors among sessions, both servers' apps get the same.
-        self.backend = subprocess.Popen(command, start_new_session=True)
+        self.backend = subprocess.Popen(command, cwd=folder, start_new_session=True)
         limit = time.monotonic() + START_LIMIT
-        while self.transport != "port" and time.monotonic() < limit:
+        while not by_port and time.monotonic() < limit:
             if os.path.exists(path):
                 os.chmod(path, 0o666)
                 return
@@ -394,16 +433,18 @@ class Server:
     def wait_ready(self):
         """Until every size comes as it should; an exception says why it does not."""
         limit = time.monotonic() + START_LIMIT
-        sizes = ["12"] if self.app == "node" else list(SIZES)
+        expected = PATHS.get(self.app, SIZES)
         problem = "nothing"
-        while time.monotonic() < limit and self.httpd.poll() is None:
+        main = self.httpd or self.backend
+        while time.monotonic() < limit and main.poll() is None:
             try:
-                answers = [self.fetch(size) for size in sizes]
+                answers = [self.fetch(path) for path in expected]
             except (OSError, http.client.HTTPException) as e:
                 problem = e
                 time.sleep(0.05)
                 continue
-            if answers == [(200, SIZES[size]) for size in sizes]:
+            if all(status == 200 and wanted in (None, length) for (status, length), wanted
+                   in zip(answers, expected.values())):
                 return
             problem = answers
             time.sleep(0.2)
@@ -422,8 +463,10 @@ class Server:
         """(server, app): pids of httpd and all that it started, and of the app."""
         app = [self.backend.pid] if self.backend else []
         server = []
+        if self.kind == "kestrel":
+            return tree(self.backend.pid), []
         for pid in tree(self.httpd.pid):
-            is_app = program_of(pid) in ("backend", "node", "nodejs")
+            is_app = program_of(pid) in ("backend", "node", "nodejs", "dotnet")
             (app if is_app else server).append(pid)
         return server, app
 
