@@ -86,15 +86,17 @@ def test_crash_is_told(httpd):
 def test_kill_under_load_costs_no_idempotent_request(httpd):
     wait_for(lambda: httpd.get("/plain/pid").status == 200, 20)
     stop, answers, kills = threading.Event(), [], 4
+    ended = [0] * 4
 
-    def ask():
+    def ask(i):
         while not stop.is_set():
             try:
                 answers.append(httpd.get("/plain/pid", timeout=60))
             except http.client.IncompleteRead:
                 pass            # killed between head and body: it had begun
+            ended[i] += 1
 
-    threads = [threading.Thread(target=ask) for _ in range(4)]
+    threads = [threading.Thread(target=ask, args=(i,)) for i in range(4)]
     for t in threads:
         t.start()
     try:
@@ -105,6 +107,9 @@ def test_kill_under_load_costs_no_idempotent_request(httpd):
                                     and processes.alive(int(a.text))], 20)[0]
             killed.add(pid)
             kill(pid)
+            # A request is sent again once; two kills it would notice.
+            before = list(ended)
+            wait_for(lambda: all(n > b for n, b in zip(ended, before)), 20)
     finally:
         stop.set()
         for t in threads:
