@@ -20,7 +20,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(HERE)
 SIZES = {"12": 12, "10k": 10 * 1024, "1m": 1024 * 1024}
 # What is asked of apps that do not answer with every size; None: any length.
-PATHS = {"node": {"12": 12}, "dotnet": {"12": 12, "json": None, "async": 12, "page": None}}
+PATHS = {"node": {"12": 12},
+         "dotnet": {"12": 12, "json": None, "async": 12, "page": None}}
 START_LIMIT = 30
 STOP_LIMIT = 20
 
