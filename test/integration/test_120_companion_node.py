@@ -207,6 +207,9 @@ def test_a_cluster_outlives_all_its_workers(httpd):
         assert pid not in pids and pid != main
         pids.add(pid)
         wait_for(lambda pid=pid: not processes.alive(pid), what="the worker's end")
+        # node loses a connection that it hands to a worker of whose end it has not heard.
+        wait_for(lambda: any(p.pid not in pids for p in processes.children(main)),
+                 what="another worker")
     assert main_pid(httpd, "single") == main
 
 
