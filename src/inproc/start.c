@@ -59,9 +59,35 @@ static void look(ac_inproc_t *inproc)
     inproc->max_body = inproc->launch->max_content_length;
 }
 
+static const char **environment_of(const ac_inproc_t *inproc)
+{
+    const ac_spec_t *spec = inproc->mount->spec;
+    const ac_instance_t nothing = { .is_logged = 1, .prefix = spec->prefix };
+
+    return ac_launch_env(spec, inproc->launch, &nothing, (const char *const *)environ,
+                         inproc->p);
+}
+
+/* The name of what is loaded, too, may hold %VAR%. */
+static void expand(ac_inproc_t *inproc)
+{
+    const ac_instance_t nothing = { .prefix = inproc->mount->spec->prefix,
+                                    .socket_path = "" };
+    const char *const *env = environment_of(inproc);
+    const char **argv = ac_launch_argv(inproc->launch, &nothing, env, inproc->p);
+
+    apr_array_clear(inproc->launch->argv);
+    for (; *argv; argv++) {
+        APR_ARRAY_PUSH(inproc->launch->argv, const char *) = *argv;
+    }
+}
+
 /* Two apps may look at the same time; the first one gets the runtime. */
 static void decide(ac_inproc_t *inproc)
 {
+    if (inproc->launch->result.fault == AC_FAULT_NONE && inproc->launch->argv->nelts) {
+        expand(inproc);
+    }
     pthread_mutex_lock(&child.mutex);
     ac_plan_make(&inproc->plan, inproc->mount->spec, inproc->set, inproc->launch,
                  &child.is, inproc->p);
@@ -231,12 +257,9 @@ static void call_init(ac_inproc_t *inproc)
  * that comes later than that is the look's fault, on a disk that hangs. */
 static void set_environment(ac_inproc_t *inproc)
 {
-    const ac_spec_t *spec = inproc->mount->spec;
-    const ac_instance_t nothing = { .is_logged = 1, .prefix = spec->prefix };
-    const char **env = ac_launch_env(spec, inproc->launch, &nothing,
-                                     (const char *const *)environ, inproc->p);
+    const char **env;
 
-    for (; *env; env++) {
+    for (env = environment_of(inproc); *env; env++) {
         const char *sign = strchr(*env, '=');
 
         if (sign && sign != *env) {

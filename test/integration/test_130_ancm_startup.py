@@ -116,7 +116,10 @@ def test_runtime_of_the_apps_own(site):
 
 
 @ids("ST21", "V14")
-@pytest.mark.parametrize("name", ARGUMENTS)
+@pytest.mark.parametrize("name", [
+    # Which .NET it wants is read before the name is known, so it gets no companion.
+    pytest.param(name, marks=outside) if name == "args-variable" else name
+    for name in ARGUMENTS])
 def test_arguments(site, name):
     assert site.text_of("/CommandLineArgs", name) == ARGUMENTS[name][1]
 
