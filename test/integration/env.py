@@ -69,8 +69,10 @@ BAD_LINE = re.compile(r"\[appcore:(error|warn|crit|alert|emerg)\]"
                       r"|\[\w+:(error|crit|alert|emerg)\] .*AH\d+"
                       r"|exit signal|AddressSanitizer|runtime error:|free\(\): |"
                       r"long lost child")
-# What ASP.NET Core says of the keys for its cookies wherever it runs on Linux.
-USUAL_LINE = re.compile(r"XmlKeyManager\[35\] No XML encryptor configured")
+# What ASP.NET Core says of the keys for its cookies wherever it runs on Linux; and what
+# the worker MPM does while a child that was replaced still serves, for a second.
+USUAL_LINE = re.compile(r"XmlKeyManager\[35\] No XML encryptor configured"
+                        r"|mpm_worker:error.* AH00288: scoreboard is full, not at Max")
 
 
 def apxs(name):

@@ -368,6 +368,7 @@ def test_clients_that_leave_are_noticed(httpd, path):
     wait_for(lambda: counts(httpd)["aborted"] == before + 1, what="its end")
 
 
+@pytest.mark.skipif(environment.MPM != "event", reason="20 workers would be held")
 def test_clients_that_leave_while_they_send_and_receive(httpd):
     before = counts(httpd)["aborted"]
     head = "Host: x\r\nContent-Length: 100000\r\n\r\n"
