@@ -71,8 +71,7 @@ static const char **environment_of(const ac_inproc_t *inproc)
 /* The name of what is loaded, too, may hold %VAR%. */
 static void expand(ac_inproc_t *inproc)
 {
-    const ac_instance_t nothing = { .prefix = inproc->mount->spec->prefix,
-                                    .socket_path = "" };
+    const ac_instance_t nothing = { .prefix = inproc->mount->spec->prefix };
     const char *const *env = environment_of(inproc);
     const char **argv = ac_launch_argv(inproc->launch, &nothing, env, inproc->p);
 
@@ -82,13 +81,14 @@ static void expand(ac_inproc_t *inproc)
     }
 }
 
-/* Two apps may look at the same time; the first one gets the runtime. */
+/* Two apps may look at the same time; the first one gets the runtime. The process's
+ * environment is read and changed under the same lock. */
 static void decide(ac_inproc_t *inproc)
 {
+    pthread_mutex_lock(&child.mutex);
     if (inproc->launch->result.fault == AC_FAULT_NONE && inproc->launch->argv->nelts) {
         expand(inproc);
     }
-    pthread_mutex_lock(&child.mutex);
     ac_plan_make(&inproc->plan, inproc->mount->spec, inproc->set, inproc->launch,
                  &child.is, inproc->p);
     child.is.has_dotnet |= inproc->plan.decision == AC_PLAN_DOTNET;
@@ -259,6 +259,7 @@ static void set_environment(ac_inproc_t *inproc)
 {
     const char **env;
 
+    pthread_mutex_lock(&child.mutex);
     for (env = environment_of(inproc); *env; env++) {
         const char *sign = strchr(*env, '=');
 
@@ -267,6 +268,7 @@ static void set_environment(ac_inproc_t *inproc)
                    1);
         }
     }
+    pthread_mutex_unlock(&child.mutex);
 }
 
 static void warn_of_copies(const ac_inproc_t *inproc)
