@@ -177,7 +177,7 @@ END_TEST
 /* A folder with all the files that a .NET app in process needs. */
 static void set_up_dotnet(void)
 {
-    static char folder[] = "/tmp/appcore-inproc-XXXXXX";
+    char *folder = apr_pstrdup(p, "/tmp/appcore-inproc-XXXXXX");
     static const char *const files[] = { "appcore-dotnet.so", "App.dll" };
     apr_size_t i;
 

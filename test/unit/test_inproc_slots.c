@@ -23,7 +23,22 @@ static void make(ac_slot_t *slot)
     ((thing_t *)slot)->made = 1;
 }
 
-static ac_slots_t slots = AC_SLOTS_INIT(thing_t, make);
+static ac_slots_t slots;
+
+/* Each test begins with none, also where all share a process. */
+static void set_up(void)
+{
+    slots = (ac_slots_t)AC_SLOTS_INIT(thing_t, make);
+}
+
+static void tear_down(void)
+{
+    unsigned i;
+
+    for (i = 0; i < AC_SLOTS_CHUNKS; i++) {
+        free(atomic_load(&slots.chunks[i]));
+    }
+}
 
 START_TEST(a_number_leads_to_its_slot_while_it_is_open)
 {
@@ -132,6 +147,7 @@ TCase *test_inproc_slots(void)
     TCase *tc = tcase_create("slots");
 
     tcase_set_timeout(tc, 60);
+    tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, a_number_leads_to_its_slot_while_it_is_open);
     tcase_add_test(tc, a_slot_is_used_again_under_another_number);
     tcase_add_test(tc, numbers_that_never_were_lead_nowhere);
