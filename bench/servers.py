@@ -102,7 +102,7 @@ AppCoreStateDir {dir}/state
 <AppCoreApp bench>
     AppCorePath {inside}
     AppCoreHostingModel InProcess
-    AppCoreMaxWorkers 90%
+    AppCoreMaxWorkers 90%{waiting}
 </AppCoreApp>
 AppCoreMount / bench
 """
@@ -331,7 +331,8 @@ class Server:
         values = {"dir": self.dir, "port": self.port, "base": tools.base,
                   "modules": tools.modules, "identity": tools.identity(),
                   "user": tools.user, "worker": self.worker(), "launch": self.launch(),
-                  "app": f"{self.dir}/www", "inside": f"{tools.base}/inside"}
+                  "app": f"{self.dir}/www", "inside": f"{tools.base}/inside",
+                  "waiting": WAITING.get(self.transport, "")}
         if self.app == "dotnet":
             values["app"] = values["inside"] = tools.dotnet()
         if self.app == "node":
