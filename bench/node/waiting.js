@@ -45,7 +45,8 @@ server.on('upgrade', (req, socket) => {
   socket.on('error', () => socket.destroy());
 });
 
-const where = process.argv[2] ? { path: process.argv[2] } : { port: process.env.PORT };
+const given = process.argv[2] || process.env.PORT;
+const where = isNaN(given) ? { path: given } : { port: given, host: '127.0.0.1' };
 server.listen({ ...where, backlog: 4096 });
 if (process.argv[3]) {
   http.createServer((req, res) => res.end(String(waiting)))
