@@ -229,10 +229,10 @@ void harness_fork_keeper(void)
     args.rows_fd = h.rows;
     args.wake_fd = h.wake;
     h.keeper = fork();
-    ck_assert_int_ge(h.keeper, 0);
     if (h.keeper == 0) {
         ac_keeper_run(&args, &mains);
     }
+    ck_assert_int_ge(h.keeper, 0);
     close(pair[1]);
     close(args.stderr_fd);
     h.control = pair[0];

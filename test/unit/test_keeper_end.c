@@ -342,7 +342,6 @@ START_TEST(apps_end_when_httpd_is_killed)
     harness_no_keeper();
     ck_assert_int_eq(pipe(info), 0);
     parent = fork();
-    ck_assert_int_ge(parent, 0);
     if (parent == 0) {
         apr_pool_destroy(p);
         harness_start();
@@ -356,6 +355,7 @@ START_TEST(apps_end_when_httpd_is_killed)
             pause();
         }
     }
+    ck_assert_int_ge(parent, 0);
     ck_assert_int_eq(read(info[0], &keeper, sizeof(keeper)), sizeof(keeper));
     ck_assert_int_eq(read(info[0], &app, sizeof(app)), sizeof(app));
     ck_assert_int_gt(read(info[0], dir, sizeof(dir) - 1), 0);

@@ -76,12 +76,14 @@ pid_t helper_fork(void)
 {
     pid_t parent = getpid(), pid = fork();
 
-    ck_assert_int_ge(pid, 0);
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent) {
             _exit(1);
         }
+    }
+    else {
+        ck_assert_int_ge(pid, 0);
     }
     return pid;
 }

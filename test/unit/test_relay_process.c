@@ -53,10 +53,10 @@ static void setup(void)
     ck_assert_int_eq(ac_message_pair(to_keeper), APR_SUCCESS);
     ck_assert_int_eq(ac_message_pair(to_manager), APR_SUCCESS);
     relay = fork();
-    ck_assert_int_ge(relay, 0);
     if (relay == 0) {
         ac_relay_main(to_keeper[1], to_manager[1]);
     }
+    ck_assert_int_ge(relay, 0);
     close(to_keeper[1]);
     close(to_manager[1]);
     keeper = to_keeper[0];

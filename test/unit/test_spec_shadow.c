@@ -282,10 +282,10 @@ START_TEST(looks_at_once_make_one_copy)
     }
     for (i = 0; i < LOOKS; ++i) {
         pids[i] = fork();
-        ck_assert_int_ge(pids[i], 0);
         if (pids[i] == 0) {
             _exit(looks_fine() ? 0 : 1);
         }
+        ck_assert_int_ge(pids[i], 0);
     }
     for (i = 0; i < LOOKS; ++i) {
         ck_assert_int_eq(waitpid(pids[i], &status, 0), pids[i]);
