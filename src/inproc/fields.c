@@ -113,11 +113,32 @@ static int add(ac_answer_head_t *head, const appcore_field *field, apr_pool_t *p
     return 1;
 }
 
+/* Each length by itself first, so that no sum overflows. */
+static int is_too_much(const appcore_field *fields, size_t n)
+{
+    size_t total = 0, i;
+
+    if (n > AC_ANSWER_FIELDS) {
+        return 1;
+    }
+    for (i = 0; i < n && total <= AC_ANSWER_BYTES; ++i) {
+        if (fields[i].name.len > AC_ANSWER_BYTES
+            || fields[i].value.len > AC_ANSWER_BYTES) {
+            return 1;
+        }
+        total += fields[i].name.len + fields[i].value.len;
+    }
+    return total > AC_ANSWER_BYTES;
+}
+
 int ac_answer_head(ac_answer_head_t *head, const appcore_field *fields, size_t n,
                    apr_pool_t *p)
 {
     size_t i;
 
+    if (is_too_much(fields, n)) {
+        return 0;
+    }
     head->fields = apr_table_make(p, (int)n + 4);
     head->length = -1;
     head->close = 0;
@@ -134,7 +155,8 @@ const char *ac_answer_reason(appcore_str reason, apr_pool_t *p)
     if (!reason.len) {
         return "";
     }
-    return ac_char_span(reason.p, reason.len, AC_CHAR_VALUE) == reason.len
+    return reason.len <= AC_ANSWER_REASON
+           && ac_char_span(reason.p, reason.len, AC_CHAR_VALUE) == reason.len
            ? apr_pstrmemdup(p, reason.p, reason.len) : NULL;
 }
 

@@ -17,10 +17,16 @@ typedef struct ac_answer_head_t {
     int close;                  /* Connection: close */
 } ac_answer_head_t;
 
-/* 0 if a field is none that HTTP allows, or the lengths contradict each other. */
+/* More than clients take; an app that says more has lost count. */
+#define AC_ANSWER_FIELDS 1000
+#define AC_ANSWER_BYTES (256 * 1024)
+#define AC_ANSWER_REASON 1000
+
+/* 0 if a field is none that HTTP allows, there are too many, or the lengths contradict
+ * each other. */
 int ac_answer_head(ac_answer_head_t *head, const appcore_field *fields, size_t n,
                    apr_pool_t *p);
-/* A reason for a status line; NULL if it has a byte that none may have. */
+/* A reason for a status line; NULL if it is too long or has a byte that none may have. */
 const char *ac_answer_reason(appcore_str reason, apr_pool_t *p);
 /* May this field stand behind the body? Nothing that frames, routes, or says how the
  * body is to be read. */

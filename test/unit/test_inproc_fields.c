@@ -107,6 +107,32 @@ START_TEST(what_would_split_an_answer_is_refused)
 }
 END_TEST
 
+START_TEST(an_answer_has_bounds)
+{
+    static appcore_field many[AC_ANSWER_FIELDS + 1];
+    static char text[AC_ANSWER_BYTES + 1];
+    appcore_field one = { { "X-A", 3 }, { text, AC_ANSWER_BYTES - 3 } };
+    appcore_str reason = { text, AC_ANSWER_REASON };
+    ac_answer_head_t head;
+    int i;
+
+    memset(text, 'a', sizeof(text));
+    for (i = 0; i <= AC_ANSWER_FIELDS; ++i) {
+        many[i] = (appcore_field) { { "X-A", 3 }, { "b", 1 } };
+    }
+    ck_assert(ac_answer_head(&head, many, AC_ANSWER_FIELDS, p));
+    ck_assert(!ac_answer_head(&head, many, AC_ANSWER_FIELDS + 1, p));
+    ck_assert(ac_answer_head(&head, &one, 1, p));
+    one.value.len++;
+    ck_assert(!ac_answer_head(&head, &one, 1, p));
+    one.value.len = SIZE_MAX;
+    ck_assert(!ac_answer_head(&head, &one, 1, p));
+    ck_assert_ptr_nonnull(ac_answer_reason(reason, p));
+    reason.len++;
+    ck_assert_ptr_null(ac_answer_reason(reason, p));
+}
+END_TEST
+
 START_TEST(trailers_frame_and_route_nothing)
 {
     ck_assert(ac_answer_trailer_allowed(str("grpc-status"), str("0")));
@@ -221,6 +247,7 @@ TCase *test_inproc_fields(void)
                         sizeof(hops) / sizeof(hops[0]));
     tcase_add_test(tc, content_length_is_read);
     tcase_add_test(tc, what_would_split_an_answer_is_refused);
+    tcase_add_test(tc, an_answer_has_bounds);
     tcase_add_test(tc, trailers_frame_and_route_nothing);
     tcase_add_test(tc, an_app_inside_sees_what_the_client_may_say);
     tcase_add_test(tc, an_app_inside_sees_what_a_trusted_proxy_said);
