@@ -7,12 +7,12 @@
 /* The contract between mod_appcore (the host) and an app that runs inside a child
  * of httpd: a shared object with one exported symbol, appcore_app_v1().
  *
- * Version 1 is provisional; it is frozen once docs/in-process.md says so.
- *
- * VERSIONS. Structs that may grow begin with their size as whoever fills them was
- * compiled; members are only ever added at the end. Look at a member that version 1
- * did not have through APPCORE_HAS(). What an app leaves out is NULL. Flags that one
- * side does not know it ignores.
+ * VERSIONS. This is version 1, and it is frozen: what is here keeps its place, its
+ * value and its meaning. Structs that begin with their size, as whoever fills them was
+ * compiled, may get members at their end; flags, events and results may get values that
+ * are free now. Look at a member that version 1 did not begin with through APPCORE_HAS().
+ * What an app leaves out is NULL. Flags and events that one side does not know it
+ * ignores; a negative result that the app does not know is a failure.
  *
  * THREADS. handle() is called on a worker of httpd, by many at a time if the app
  * says APPCORE_THREAD_SAFE. No request belongs to a thread: its callbacks come one
@@ -21,16 +21,20 @@
  * thread, and in on_disconnect(), only post(), complete(), abort(), aborted() and log()
  * with log_level(); the others answer APPCORE_ELSEWHERE. What post() runs is a callback
  * too, but it does not wait for one that is busy in the app's own code: an app may
- * block in handle() until another of its threads has read or written for it.
+ * block in handle() until another of its threads has read or written for it. So post()
+ * may call what it is given, and every other function of the host what was posted
+ * before, on the thread that calls it and before it returns: hold no lock over them
+ * that a posted function takes. The host holds none while it calls the app.
  *
  * LIFE. A request is a number that is never given twice by one process. It ends when
  * handle() returns anything but APPCORE_PENDING, or by complete(), which may be called
  * even before handle() answers APPCORE_PENDING and then counts from there. Afterwards
  * every function answers APPCORE_GONE, nothing the host gave for it may be used, and the
- * only callback that still comes is release(). What the host gives (strings, headers)
+ * only callback that still begins is release(). What the host gives (strings, headers)
  * lives until then; what the app gives is used before the function returns.
  *
- * STRINGS are pointer and length, not ended by NUL, and bytes as they came. */
+ * STRINGS are pointer and length, not ended by NUL, and bytes as they came. A NULL
+ * pointer is an empty one. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -58,6 +62,7 @@ extern "C" {
 #define APPCORE_TIMEOUT (-7)    /* the client was silent too long: answer 408 */
 #define APPCORE_UNSUPPORTED (-8)
 #define APPCORE_FAILED (-9)     /* anything else; the error log says what */
+#define APPCORE_ABSENT (-10)    /* there is no such variable or file */
 
 typedef uint64_t appcore_request;   /* 0: none */
 
@@ -78,6 +83,7 @@ typedef struct appcore_field {
 #define APPCORE_TLS 0x10u
 #define APPCORE_TRAILERS 0x20u      /* trailer() reaches the client */
 #define APPCORE_EXPECTS_100 0x40u   /* the first read() sends 100 Continue */
+#define APPCORE_BLOCKING 0x80u  /* APPCORE_NONBLOCK is not kept: HTTP/2 streams */
 
 typedef struct appcore_info {
     size_t size;
@@ -104,7 +110,8 @@ enum {
 };
 
 /* read(), write(), sendfile() */
-#define APPCORE_NONBLOCK 0x1u   /* rather APPCORE_AGAIN than wait for the client */
+#define APPCORE_NONBLOCK 0x1u   /* rather APPCORE_AGAIN than wait for the client; but
+                                 * see APPCORE_BLOCKING */
 #define APPCORE_FLUSH 0x2u      /* the client is to have it now */
 #define APPCORE_LAST 0x4u       /* nothing follows */
 
@@ -124,14 +131,15 @@ typedef struct appcore_failure {
 /* What the host does for the app. One per app and process; lives as long as that. */
 typedef struct appcore_host {
     size_t size;
-    uint32_t version;
+    uint32_t version;           /* APPCORE_ABI */
+    uint32_t flags;             /* none yet */
 
     /* Status (200 to 999), reason, which may be empty, and header fields, once;
-     * APPCORE_INVALID if they were said before or are none that HTTP allows. Nothing
-     * goes out before the first write(). Content-Length, if given, is kept to: write()
-     * takes no more, and the client of an answer that ends before sees that it is cut
-     * off. Transfer-Encoding and Connection are the host's affair. What is written to
-     * HEAD, 204 and 304 is counted and dropped. */
+     * APPCORE_INVALID if they were said before, are none that HTTP allows, or too many
+     * (1000 fields, 256 KiB). Nothing goes out before the first write(). Content-Length,
+     * if given, is kept to: write() takes no more, and the client of an answer that ends
+     * before sees that it is cut off. Transfer-Encoding and Connection are the host's
+     * affair. What is written to HEAD, 204 and 304 is counted and dropped. */
     int (*start)(appcore_request, int status, appcore_str reason,
                  const appcore_field *fields, size_t n);
     /* start(), the body and its end in one; a Content-Length is added. */
@@ -148,21 +156,24 @@ typedef struct appcore_host {
     int64_t (*write)(appcore_request, const struct iovec *data, size_t n,
                      uint32_t flags);
     /* A part of a regular file; length -1: to its end. The path is opened by the
-     * host, with the rights of httpd's User. Waits for nothing: what the client does
-     * not take yet goes out later. */
+     * host, with the rights of httpd's User. What the client does not take yet goes out
+     * later; where bytes must be copied or encrypted (TLS, HTTP/2) it waits for the
+     * client instead. */
     int (*sendfile)(appcore_request, appcore_str path, int64_t offset, int64_t length,
                     uint32_t flags);
     int (*trailer)(appcore_request, appcore_str name, appcore_str value);
-    /* Of the body, or of an upgraded connection: bytes read, 0 at the end. What is left
-     * of a body when the request ends is the host's affair. */
+    /* Of the body, or of an upgraded connection: bytes read, 0 at the end. A size of 0
+     * is APPCORE_INVALID. What is left of a body when the request ends is the host's
+     * affair. */
     int64_t (*read)(appcore_request, void *data, size_t size, uint32_t flags);
     /* 101 (extended CONNECT: 200) with these fields goes out; from then on read() and
      * write() are a stream in both directions. LAST ends ours. */
     int (*upgrade)(appcore_request, const appcore_field *fields, size_t n);
 
     /* Any thread. fn is called once, soon, perhaps before post() returns: with
-     * APPCORE_OK as a callback of the request, or with APPCORE_GONE where only data is
-     * to be freed. It is not called when post() answers anything but APPCORE_OK. */
+     * APPCORE_OK as a callback of the request, or with APPCORE_GONE, on any thread,
+     * where only data is to be freed. It is not called when post() answers anything but
+     * APPCORE_OK, nor after shutdown(). */
     int (*post)(appcore_request,
                 void (*fn)(void *app, appcore_request, void *data, int result),
                 void *data);
@@ -171,14 +182,14 @@ typedef struct appcore_host {
      * nothing was sent, else the client sees that it is cut off. APPCORE_OK without any
      * answer is APPCORE_FAILED. */
     int (*complete)(appcore_request, int result);
-    /* Any thread: 1 if the client is gone, else 0. */
+    /* Any thread: 1 if the client is gone, 0 if it is there as far as is known. */
     int (*aborted)(appcore_request);
     /* Any thread: cuts the client off; the request is still to be completed. */
     int (*abort)(appcore_request);
 
     /* Variables of the request as httpd knows them: SSL_CLIENT_CERT, HTTPS, what
      * SetEnv and mod_rewrite set; of a user APPCORE_GROUPS, a group in each line.
-     * APPCORE_INVALID: not defined. */
+     * APPCORE_ABSENT: not defined. */
     int (*var_get)(appcore_request, appcore_str name, appcore_str *value);
     /* Seen by var_get() and in access logs as %{name}e; a NULL p removes it. */
     int (*var_set)(appcore_request, appcore_str name, appcore_str value);
@@ -196,7 +207,7 @@ typedef struct appcore_host {
     /* Any thread, once, if init() answers APPCORE_PENDING, perhaps before it does: NULL
      * if the app takes requests from now on. */
     void (*started)(const struct appcore_host *, const appcore_failure *);
-    /* Any thread: the app has ended, or wants to be replaced; httpd replaces the
+    /* Any thread, once: the app has ended, or wants to be replaced; httpd replaces the
      * child. Requests that come meanwhile wait for the new one. */
     void (*ended)(const struct appcore_host *, int exit_code, appcore_str why);
 } appcore_host;
@@ -204,7 +215,7 @@ typedef struct appcore_host {
 /* What init() gets; lives as long as the process. */
 typedef struct appcore_config {
     size_t size;
-    uint32_t version;
+    uint32_t version;           /* APPCORE_ABI */
     uint32_t flags;
     appcore_str name;           /* of the app in messages */
     appcore_str folder, file;   /* AppCorePath, and the shared object */
@@ -249,8 +260,9 @@ typedef struct appcore_app {
      * why: strings that live on. */
     int (*init)(const appcore_host *, const appcore_config *, void **app,
                 appcore_failure *failure);
-    /* *data is NULL, and the app's to set here: other callbacks of the request get it.
-     * release() is where it is freed, since on_disconnect() may be looking at it. */
+    /* *data is NULL, and the app's to set here: other callbacks of the request get it
+     * (on_disconnect(), where handle() has not set it yet, NULL). release() is where it
+     * is freed, since on_disconnect() may be looking at it. */
     int (*handle)(void *app, appcore_request, const appcore_info *, void **data);
     /* After APPCORE_AGAIN: it is worth trying again. Not before handle() has answered
      * APPCORE_PENDING. */
@@ -259,16 +271,18 @@ typedef struct appcore_app {
      * another callback of the request. The request is still to be completed, which is
      * APPCORE_GONE if httpd has closed the connection under it. */
     void (*on_disconnect)(void *app, appcore_request, void *data);
-    /* The first callback on a thread comes after it, the last before. */
+    /* The first callback on a thread comes after it, the last before; init() and
+     * shutdown() apart. Threads that live on when shutdown() is called do not detach. */
     void (*thread_attach)(void *app);
     void (*thread_detach)(void *app);
-    /* This process gets no new connections any more. */
+    /* Any thread, once: this process gets no new connections any more. */
     void (*quiesce)(void *app);
-    /* Nothing is called afterwards. Pending requests are completed or lost. */
+    /* Any thread, once. Nothing is called afterwards. Pending requests are completed or
+     * lost. */
     void (*shutdown)(void *app, uint32_t limit_ms);
-    /* The request has ended and none of its callbacks runs any more: once for every
-     * request whose *data is not NULL, on any thread. */
-    void (*release)(void *app, void *data);
+    /* The request has ended, its number leads nowhere, and none of its callbacks runs
+     * any more: once for every request whose *data is not NULL, on any thread. */
+    void (*release)(void *app, appcore_request, void *data);
 } appcore_app;
 
 /* The one symbol an app exports. NULL: it cannot run here. */

@@ -508,28 +508,27 @@ static apr_status_t close_file(void *file)
     return apr_file_close(file);
 }
 
-/* NULL if there is no such part of a regular file. */
-static apr_file_t *file_part(const char *path, int64_t offset, int64_t *length,
-                             apr_pool_t *p)
+/* ABSENT if there is no such regular file, INVALID if it has no such part. */
+static int file_part(apr_file_t **pfile, const char *path, int64_t offset,
+                     int64_t *length, apr_pool_t *p)
 {
-    apr_file_t *file = NULL;
     struct stat st;
     int fd = open_file(path, &st);
 
     if (fd < 0) {
-        return NULL;
+        return APPCORE_ABSENT;
     }
     if (*length < 0) {
         *length = st.st_size - offset;
     }
     if (*length < 0 || offset > st.st_size || *length > st.st_size - offset
-        || apr_os_file_put(&file, &fd, APR_FOPEN_READ | APR_FOPEN_SENDFILE_ENABLED, p)
+        || apr_os_file_put(pfile, &fd, APR_FOPEN_READ | APR_FOPEN_SENDFILE_ENABLED, p)
            != APR_SUCCESS) {
         close(fd);
-        return NULL;
+        return APPCORE_INVALID;
     }
-    apr_pool_cleanup_register(p, file, close_file, apr_pool_cleanup_null);
-    return file;
+    apr_pool_cleanup_register(p, *pfile, close_file, apr_pool_cleanup_null);
+    return APPCORE_OK;
 }
 
 static int send_file(ac_call_t *call, appcore_str path, int64_t offset, int64_t length,
@@ -542,11 +541,10 @@ static int send_file(ac_call_t *call, appcore_str path, int64_t offset, int64_t 
     if (offset < 0 || length < -1 || memchr(path.p, '\0', path.len)) {
         return APPCORE_INVALID;
     }
-    file = file_part(apr_pstrmemdup(p, path.p, path.len), offset, &length, p);
-    if (!file) {
-        return APPCORE_INVALID;
+    rv = file_part(&file, apr_pstrmemdup(p, path.p, path.len), offset, &length, p);
+    if (rv == APPCORE_OK) {
+        rv = may_write(call, length, flags);
     }
-    rv = may_write(call, length, flags);
     if (rv != APPCORE_OK || call->instead) {
         return rv;
     }
@@ -587,7 +585,9 @@ static int trailer(ac_call_t *call, appcore_str name, appcore_str value)
     if (!call->r->connection->master) {
         return APPCORE_UNSUPPORTED;
     }
-    if (call->finished || call->upgraded || !ac_answer_trailer_allowed(name, value)) {
+    if (call->finished || call->upgraded || !ac_answer_trailer_allowed(name, value)
+        || apr_table_elts(call->r->trailers_out)->nelts >= AC_ANSWER_FIELDS
+        || value.len > AC_ANSWER_BYTES) {
         return APPCORE_INVALID;
     }
     apr_table_addn(call->r->trailers_out, apr_pstrmemdup(p, name.p, name.len),

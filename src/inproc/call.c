@@ -271,7 +271,7 @@ void ac_call_end(ac_call_t *call)
     serialise(inproc);
     refuse(inproc, number, mail);
     if (call->data && inproc->app.release && !atomic_load(&inproc->forgotten)) {
-        inproc->app.release(inproc->instance, call->data);
+        inproc->app.release(inproc->instance, number, call->data);
     }
     unserialise(inproc);
 }

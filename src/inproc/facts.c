@@ -83,13 +83,14 @@ int ac_table_var_get(appcore_request number, appcore_str name, appcore_str *valu
     if (!call) {
         return rv;
     }
-    if (is_name(name)) {
+    rv = is_name(name) ? APPCORE_OK : APPCORE_INVALID;
+    if (rv == APPCORE_OK) {
         text = lookup(call, apr_pstrmemdup(call->r->pool, name.p, name.len));
     }
     value->p = text;
     value->len = text ? strlen(text) : 0;
     ac_call_release(call);
-    return text ? APPCORE_OK : APPCORE_INVALID;
+    return rv == APPCORE_OK && !text ? APPCORE_ABSENT : rv;
 }
 
 int ac_table_var_set(appcore_request number, appcore_str name, appcore_str value)

@@ -169,10 +169,13 @@ int64_t ac_table_read(appcore_request number, void *data, size_t size, uint32_t 
         return rv;
     }
     call->was_read = 1;
-    if (call->fault) {
+    if (!size) {
+        rv = APPCORE_INVALID;
+    }
+    else if (call->fault) {
         rv = call->fault;
     }
-    else if (!size || call->stream_ended) {
+    else if (call->stream_ended) {
         rv = 0;
     }
     else if (call->upgraded) {

@@ -239,7 +239,7 @@ static void name_connection(appcore_info *info, request_rec *r)
     info->local_port = c->local_addr ? c->local_addr->port : 0;
     info->connection_id = text(connection_id(c));
     if (c->master) {
-        info->flags |= APPCORE_TRAILERS;
+        info->flags |= APPCORE_TRAILERS | APPCORE_BLOCKING;
     }
     if (is_tls(r)) {
         info->flags |= APPCORE_TLS;

@@ -22,10 +22,10 @@ from test_015_tls import make_certificate
 BUILT = os.path.join(os.path.dirname(os.path.dirname(environment.MODULE)), "test", "apps",
                      "inproc")
 PERIOD = bytes(range(251))
-HAS_BODY, UPGRADABLE, UPGRADE_ASKED, CONNECT, TLS, TRAILERS, EXPECTS_100 = \
-    (1 << n for n in range(7))
+HAS_BODY, UPGRADABLE, UPGRADE_ASKED, CONNECT, TLS, TRAILERS, EXPECTS_100, BLOCKING = \
+    (1 << n for n in range(8))
 OK, AGAIN, GONE, ELSEWHERE, INVALID, TOO_LARGE, MALFORMED, TIMEOUT, UNSUPPORTED, \
-    FAILED = range(0, -10, -1)
+    FAILED, ABSENT = range(0, -11, -1)
 # What the issue promises, and a machine that has other things to do as well.
 NOTICED = 1.0 + 1.0
 

@@ -342,6 +342,7 @@ int main(void)
     int failed;
 
     apr_initialize();
+    suite_add_tcase(s, test_inproc_abi());
     suite_add_tcase(s, tables());
     suite_add_tcase(s, plans());
     suite_add_tcase(s, losses());

@@ -6,6 +6,7 @@
 
 #include <check.h>
 
+TCase *test_inproc_abi(void);
 TCase *test_inproc_slots(void);
 TCase *test_inproc_fields(void);
 

@@ -340,11 +340,14 @@ static void app_on_disconnect(void *app, appcore_request id, void *data)
           query(call, "tag", ""));
 }
 
-static void app_release(void *app, void *data)
+static void app_release(void *app, appcore_request id, void *data)
 {
     call_t *call = data;
 
     (void)app;
+    if (call->id != id || host->aborted(id) != APPCORE_GONE) {
+        event("violation", "\"why\":\"release of another request\"");
+    }
     if (call->inside || call->posting || atomic_exchange(&call->over, 1)) {
         event("violation", "\"why\":\"release during a callback, or twice\"");
     }
