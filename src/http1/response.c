@@ -379,6 +379,13 @@ apr_status_t ac_response_parse(ac_response_parser_t *parser, const char *data,
     return rv;
 }
 
+/* What it announces is the body of the answer to a GET. */
+static int is_head_of_body(const ac_response_t *res, int head_request)
+{
+    return head_request && res->status >= 200 && res->status != 204
+           && res->status != 304;
+}
+
 /* RFC 9112 6.3, in its order. */
 static void choose_framing(ac_response_parser_t *parser, int head_request)
 {
@@ -392,8 +399,10 @@ static void choose_framing(ac_response_parser_t *parser, int head_request)
     else if (bodiless || head_request || res->status == 304) {
         res->framing = AC_FRAMING_NONE;
         /* An app that announces a body where there can be none may well send
-         * it: those bytes would answer the next request. */
-        if (bodiless && (parser->chunked || res->length > 0)) {
+         * it: those bytes would answer the next request. Of HEAD it is usual, and
+         * a 304 may do so, but seldom does. */
+        if (!is_head_of_body(res, head_request)
+            && (parser->chunked || res->length > 0)) {
             parser->close = 1;
         }
     }

@@ -140,7 +140,7 @@ def test_answers_without_a_body(raw, httpd):
             ("HEAD", "200 OK", "Transfer-Encoding: chunked\r\n"),
             ("HEAD", "200 OK", ""),
             ("GET", "204 No Content", ""),
-            ("GET", "304 Not Modified", 'ETag: "x"\r\nContent-Length: 77\r\n')):
+            ("GET", "304 Not Modified", 'ETag: "x"\r\n')):
         target, _ = raw.answer(f"HTTP/1.1 {status}\r\n{extra}\r\n", then="keep")
         connection.request(method, target)
         answer = connection.getresponse()
@@ -151,6 +151,18 @@ def test_answers_without_a_body(raw, httpd):
         assert connection.getresponse().read().isdigit()
     connection.close()
     assert len(raw.events("connection")) <= 1
+
+
+@pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
+@pytest.mark.parametrize("framing", ["Content-Length: 5", "Transfer-Encoding: chunked"])
+def test_a_body_that_cannot_be_spoils_no_other_answer(raw, httpd, status, framing):
+    """It may come at any time after its head."""
+    target, _ = raw.answer(f"HTTP/1.1 {status}\r\n{framing}\r\n\r\n", then="keep")
+    for _ in range(2):
+        raw.forget()
+        assert httpd.get(target).status == int(status[:3])
+        assert httpd.get("/raw/pid").text.isdigit()
+        assert raw.events("connection")
 
 
 def test_bytes_after_an_answer_are_not_taken_for_the_next(raw, httpd):
