@@ -76,6 +76,17 @@ static void describe(entry_t *entry, const ac_kproc_t *proc, apr_pool_t *ptemp)
     }
 }
 
+/* A disk that is full is no reason to stop serving; but somebody has to know, once. */
+static void complain(ac_keeper_t *k, int error)
+{
+    if (!k->ledger_failed) {
+        ac_keeper_log(k, AC_LEVEL_ERR, NULL, "keeper.pids in AppCoreRuntimeDir cannot be "
+                      "written (%s): if the keeper is killed now, apps that it starts or "
+                      "started stay behind", strerror(error ? error : ENOSPC));
+    }
+    k->ledger_failed = 1;
+}
+
 void ac_ledger_put(ac_keeper_t *k, ac_kproc_t *proc)
 {
     int n = proc->ledger >= 0 ? proc->ledger : free_entry(k);
@@ -85,10 +96,14 @@ void ac_ledger_put(ac_keeper_t *k, ac_kproc_t *proc)
         return;
     }
     describe(&entry, proc, k->ptemp);
-    if (write_entry(k, n, &entry, offsetof(entry_t, data) + entry.len)) {
-        k->ledger_used[n] = 1;
-        proc->ledger = n;
+    errno = 0;
+    if (!write_entry(k, n, &entry, offsetof(entry_t, data) + entry.len)) {
+        complain(k, errno);
+        return;
     }
+    k->ledger_failed = 0;
+    k->ledger_used[n] = 1;
+    proc->ledger = n;
 }
 
 static void clear_entry(ac_keeper_t *k, int n)

@@ -17,7 +17,8 @@
 /* Opens it, takes over or ends what it names; the latter blocks up to two
  * seconds. */
 apr_status_t ac_ledger_open(ac_keeper_t *k);
-/* Writes what is known of it by now. Without room there is no entry. */
+/* Writes what is known of it by now. Without room there is no entry, and the log says
+ * so: the process runs all the same. */
 void ac_ledger_put(ac_keeper_t *k, ac_kproc_t *proc);
 void ac_ledger_remove(ac_keeper_t *k, ac_kproc_t *proc);
 

@@ -86,6 +86,7 @@ struct ac_keeper_t {
     int notify_fd;
     int ledger_fd;
     unsigned char *ledger_used;
+    int ledger_failed;          /* and that was said */
 
     ac_service_t manager;
     ac_service_t relay;

@@ -18,7 +18,9 @@
 
 #include "base/clock.h"
 #include "base/pidfd.h"
+#include "keeper/ledger.h"
 #include "keeper/process.h"
+#include "keeper/state.h"
 #include "shared/board.h"
 
 /* How things end: processes, manager, relay, httpd, the keeper itself. */
@@ -585,6 +587,46 @@ START_TEST(a_runtime_dir_in_use_is_refused)
 }
 END_TEST
 
+/* The keeper's own line, to standard error while there is no relay. */
+static const char *put_in_ledger(ac_keeper_t *k, ac_kproc_t *proc, int ledger_fd)
+{
+    static char line[1000];
+    int fds[2], stderr_fd = dup(STDERR_FILENO);
+    ssize_t n;
+
+    ck_assert_int_eq(pipe(fds), 0);
+    dup2(fds[1], STDERR_FILENO);
+    close(fds[1]);
+    k->ledger_fd = ledger_fd;
+    ac_ledger_put(k, proc);
+    dup2(stderr_fd, STDERR_FILENO);
+    close(stderr_fd);
+    n = read(fds[0], line, sizeof(line) - 1);
+    close(fds[0]);
+    line[n > 0 ? n : 0] = '\0';
+    return line;
+}
+
+START_TEST(a_ledger_that_is_full_is_told_of_once)
+{
+    int full = open("/dev/full", O_RDWR | O_CLOEXEC);
+    int good = open(in_dir("ledger"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    unsigned char used[AC_BOARD_PROCS] = { 0 };
+    ac_keeper_t k = { .p = p, .ptemp = p, .ledger_used = used, .relay.out.link = -1 };
+    ac_kproc_t proc = { .ledger = -1, .start = 1, .is.pid = 4711 };
+
+    ck_assert_int_ge(full, 0);
+    ck_assert_ptr_nonnull(strstr(put_in_ledger(&k, &proc, full), "keeper.pids"));
+    ck_assert_int_eq(proc.ledger, -1);
+    ck_assert_str_eq(put_in_ledger(&k, &proc, full), "");
+    ck_assert_str_eq(put_in_ledger(&k, &proc, good), "");
+    ck_assert_int_eq(proc.ledger, 0);
+    ck_assert_str_ne(put_in_ledger(&k, &proc, full), "");
+    close(full);
+    close(good);
+}
+END_TEST
+
 TCase *end_case(void)
 {
     TCase *tc = tcase_create("end");
@@ -621,5 +663,6 @@ TCase *refused_case(void)
     tcase_add_test(tc, a_runtime_dir_of_somebody_else_is_refused);
     tcase_add_test(tc, a_runtime_dir_for_everybody_is_refused_as_it_is);
     tcase_add_test(tc, a_runtime_dir_in_use_is_refused);
+    tcase_add_test(tc, a_ledger_that_is_full_is_told_of_once);
     return tc;
 }
