@@ -351,10 +351,7 @@ static int go_on(park_t *pk)
     ac_nest_collect(&pk->nest, pk->task);
     atomic_fetch_add(&park.running, 1);
     rv = ac_block_for(pk->task, 0);
-    if (rv == AC_TASK_WAIT && pk->task->stay) {
-        rv = ac_block_run(pk->task);
-    }
-    else if (rv == AC_TASK_WAIT && !park_now(pk)) {
+    if (rv == AC_TASK_WAIT && (pk->task->stay || !park_now(pk))) {
         rv = run_held(pk->task);
     }
     atomic_fetch_sub(&park.running, 1);

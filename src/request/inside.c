@@ -238,8 +238,15 @@ static int hold(ac_task_t *task)
 {
     ac_inside_t *s = task->data;
 
-    return s->call || s->permit.app || ac_workers_enter(&s->permit, task->r, s->mount)
-           ? AC_TASK_WAIT : no_worker(task->r, s->mount);
+    if (s->permit.app || ac_workers_enter(&s->permit, task->r, s->mount)) {
+        return AC_TASK_WAIT;
+    }
+    if (s->call) {
+        /* The app is at work on it, and so far it could wait. */
+        ac_workers_force(&s->permit, task->r, s->mount);
+        return AC_TASK_WAIT;
+    }
+    return no_worker(task->r, s->mount);
 }
 
 static void parked(ac_task_t *task)
