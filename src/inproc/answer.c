@@ -144,7 +144,7 @@ static int start(ac_call_t *call, int status, appcore_str reason,
     if (status == HTTP_NO_CONTENT) {
         apr_table_unset(head.fields, "Content-Length");
     }
-    if (apr_table_get(r->headers_in, "Range")) {
+    if (!r->main && apr_table_get(r->headers_in, "Range")) {
         /* The app had the chance to answer with a range. */
         ap_remove_output_filter_byhandle(r->output_filters, "BYTERANGE");
     }
@@ -311,6 +311,20 @@ ac_call_end_e ac_answer_end(ac_call_t *call, int result)
     return rv == APPCORE_GONE ? AC_CALL_CLIENT_GONE : AC_CALL_ANSWERED;
 }
 
+/* Our direction of an upgraded connection has ended. The client is told once it has
+ * taken all of it. */
+static void close_ours(ac_call_t *call)
+{
+    conn_rec *c = call->r->connection;
+
+    if (call->upgraded && call->finished && !call->closed_ours
+        && !c->data_in_output_filters && call->client_fd >= 0
+        && !ap_ssl_conn_is_ssl(c)) {
+        call->closed_ours = 1;
+        shutdown(call->client_fd, SHUT_WR);
+    }
+}
+
 void ac_answer_push(ac_call_t *call)
 {
     conn_rec *c = call->r->connection;
@@ -326,6 +340,7 @@ void ac_answer_push(ac_call_t *call)
     if (c->data_in_output_filters) {
         ac_park_flush(c);
     }
+    close_ours(call);
 }
 
 /* In one */
@@ -397,11 +412,14 @@ static size_t room(ac_call_t *call, size_t total, uint32_t flags)
     return total < AHEAD - call->ahead ? total : AHEAD - call->ahead;
 }
 
-static void end_ours(ac_call_t *call)
+
+/* Passed on of an upgraded connection, which httpd does not count. */
+static void count_stream(ac_call_t *call, apr_off_t n, uint32_t flags)
 {
-    call->finished = 1;
-    if (call->client_fd >= 0 && !ap_ssl_conn_is_ssl(call->r->connection)) {
-        shutdown(call->client_fd, SHUT_WR);
+    call->r->bytes_sent += n;
+    if (flags & APPCORE_LAST) {
+        call->finished = 1;
+        close_ours(call);
     }
 }
 
@@ -431,10 +449,7 @@ static int64_t write_piece(ac_call_t *call, const struct iovec *data, size_t n,
         call->left -= (apr_int64_t)part;
     }
     if (call->upgraded) {
-        call->r->bytes_sent += (apr_off_t)part;
-    }
-    if ((flags & APPCORE_LAST) && call->upgraded) {
-        end_ours(call);
+        count_stream(call, (apr_off_t)part, flags);
     }
     return (int64_t)part;
 }
@@ -551,17 +566,21 @@ static int send_file(ac_call_t *call, appcore_str path, int64_t offset, int64_t 
     if (!call->bodiless && length) {
         apr_brigade_insert_file(brigade(call), file, offset, length, p);
     }
-    if (flags & APPCORE_FLUSH) {
+    if ((flags & APPCORE_FLUSH) || call->upgraded) {
         append_flush(call);
     }
     if (call->left >= 0) {
         call->left -= length;
     }
-    if (flags & APPCORE_LAST) {
+    if ((flags & APPCORE_LAST) && !call->upgraded) {
         append_end(call);
     }
     call->unflushed = !(flags & APPCORE_FLUSH);
-    return pass(call, 1);
+    rv = APR_BRIGADE_EMPTY(brigade(call)) ? APPCORE_OK : pass(call, 1);
+    if (rv == APPCORE_OK && call->upgraded) {
+        count_stream(call, length, flags);
+    }
+    return rv;
 }
 
 int ac_table_sendfile(appcore_request number, appcore_str path, int64_t offset,

@@ -85,6 +85,7 @@ typedef struct ac_call_t {
     unsigned upgradable:1;
     unsigned stream_ended:1;    /* the client's side of an upgraded connection */
     unsigned unflushed:1;       /* something was passed on without a FLUSH */
+    unsigned closed_ours:1;     /* our side, and the client was told */
 } ac_call_t;
 
 /* Before the first call. */

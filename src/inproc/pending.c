@@ -75,10 +75,11 @@ static int has_left(const ac_call_t *call, short got)
     return (got & (POLLHUP | POLLERR)) || ((got & POLLRDHUP) && is_quiet(call));
 }
 
-/* With the mutex locked: 1 for the one who is to tell the app. */
+/* With the mutex locked: 1 for the one who is to tell the app, for which a request
+ * that it has completed is over. */
 static int notice(ac_call_t *call)
 {
-    int told = call->told;
+    int told = call->told || (call->completed && call->later);
 
     atomic_store(&call->gone, 1);
     call->told = 1;
@@ -303,6 +304,9 @@ static void serve_app(ac_call_t *call, ac_task_t *task)
             call->events = take_events(call, task);
             task->got_client = 0;
             pthread_mutex_lock(&call->mutex);
+            if (call->completed) {
+                call->events = 0;
+            }
         }
         if (mail || call->events) {
             pthread_mutex_unlock(&call->mutex);
