@@ -80,6 +80,9 @@ void ac_inproc_become(ac_inproc_t *inproc, ac_inproc_state_e state)
     int before;
 
     pthread_mutex_lock(&inproc->mutex);
+    if (inproc->has_ended && state == AC_INPROC_READY) {
+        state = AC_INPROC_LEAVING;
+    }
     before = atomic_exchange(&inproc->state, (int)state);
     APR_RING_FOREACH(waiter, &inproc->waiters, ac_inproc_waiter_t, link) {
         eventfd_write(waiter->fd, 1);
@@ -111,13 +114,24 @@ void ac_inproc_leave(ac_inproc_t *inproc, ac_inproc_waiter_t *waiter)
 void ac_inproc_ended(ac_inproc_t *inproc, int exit_code, appcore_str why)
 {
     int len = !why.p ? 0 : why.len < WHY_MAX ? (int)why.len : WHY_MAX;
+    int before;
 
+    pthread_mutex_lock(&inproc->mutex);
+    before = inproc->has_ended;
+    inproc->has_ended = 1;
+    pthread_mutex_unlock(&inproc->mutex);
+    if (before) {
+        return;
+    }
     ap_log_error(APLOG_MARK, APLOG_WARNING, 0, inproc->server, "app %s has ended with "
                  "exit code %d%s%.*s", inproc->mount->spec->name, exit_code,
                  len ? ": " : "", len, why.p);
     ac_inproc_lost(inproc);
     ac_leave_begin(0);
-    ac_inproc_become(inproc, AC_INPROC_LEAVING);
+    /* Why it never started is worth more than that it has ended. */
+    if (atomic_load(&inproc->state) != AC_INPROC_FAILED) {
+        ac_inproc_become(inproc, AC_INPROC_LEAVING);
+    }
 }
 
 /* child_init -------------------------------------------------------------- */

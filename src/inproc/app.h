@@ -66,6 +66,7 @@ typedef struct ac_inproc_t {
     appcore_app app;            /* what it left out is NULL */
     void *instance;             /* as init() set it */
     _Atomic int state;          /* ac_inproc_state_e */
+    _Atomic int quiesced;       /* quiesce() was called */
     _Atomic int forgotten;      /* shutdown() was called: nothing is any more */
     apr_int64_t max_body;       /* maxAllowedContentLength; -1: none */
     const ac_report_t *report;  /* why it failed */
@@ -77,6 +78,7 @@ typedef struct ac_inproc_t {
     int returned;               /* init() did: instance is known */
     int told;                   /* whether it started: it did unless `failed` */
     int failed;
+    int has_ended;              /* it said so: never READY again */
     int concluded;              /* the state says how it went */
     ac_result_t result;         /* if it failed */
     const char *evidence;

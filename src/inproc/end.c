@@ -8,19 +8,22 @@
 #include <unistd.h>
 
 #include "http_log.h"
+#include "http_main.h"
 #include "base/clock.h"
 #include "inproc/app.h"
 #include "inproc/guard.h"
 #include "inproc/leave.h"
 #include "inproc/minder.h"
+#include "inproc/thread.h"
 
 APLOG_USE_MODULE(appcore);
 
 /* What an app may take beyond its limit to notice that itself. */
 #define SLACK apr_time_from_msec(200)
+/* For a callback that the minder is in. */
+#define PATIENCE apr_time_from_sec(1)
 
 static struct {
-    int quiesced;
     pthread_mutex_t mutex;      /* of `ending` */
     pthread_cond_t ended;
     int ending;                 /* apps in shutdown() */
@@ -39,25 +42,25 @@ static int is_there(ac_inproc_t *inproc)
     return is_there;
 }
 
-static void quiesce_all(void)
+/* Once per app: the minder may be stuck in one of them. */
+static void quiesce(ac_inproc_t *inproc)
 {
-    int i;
-
-    for (i = 0; !end.quiesced && i < ac_inproc_count(); i++) {
-        ac_inproc_t *inproc = ac_inproc_at(i);
-
-        if (inproc && inproc->app.quiesce && is_there(inproc)) {
-            inproc->app.quiesce(inproc->instance);
-        }
+    if (inproc->app.quiesce && is_there(inproc)
+        && !atomic_exchange(&inproc->quiesced, 1)) {
+        ac_thread_attach(inproc);
+        inproc->app.quiesce(inproc->instance);
     }
-    end.quiesced = 1;
 }
 
 static apr_time_t do_quiesce(apr_time_t now)
 {
+    int i;
+
     (void)now;
-    if (ac_leave_stopping() && !end.quiesced) {
-        quiesce_all();
+    for (i = 0; ac_leave_stopping() && i < ac_inproc_count(); i++) {
+        if (ac_inproc_at(i)) {
+            quiesce(ac_inproc_at(i));
+        }
     }
     return 0;
 }
@@ -66,7 +69,11 @@ static void *shut_down(void *data)
 {
     ac_inproc_t *inproc = data;
 
-    inproc->app.shutdown(inproc->instance, inproc->config.shutdown_ms);
+    quiesce(inproc);
+    atomic_store(&inproc->forgotten, 1);
+    if (inproc->app.shutdown) {
+        inproc->app.shutdown(inproc->instance, inproc->config.shutdown_ms);
+    }
     pthread_mutex_lock(&end.mutex);
     inproc->is_down = 1;
     --end.ending;
@@ -86,10 +93,10 @@ static apr_interval_time_t shut_down_all(void)
         pthread_t thread;
         apr_interval_time_t own;
 
-        if (!inproc || !inproc->app.shutdown || !is_there(inproc)) {
+        if (!inproc || !is_there(inproc)
+            || (!inproc->app.shutdown && !inproc->app.quiesce)) {
             continue;
         }
-        atomic_store(&inproc->forgotten, 1);
         own = apr_time_from_msec((apr_time_t)inproc->config.shutdown_ms);
         limit = own > limit ? own : limit;
         pthread_mutex_lock(&end.mutex);
@@ -142,15 +149,24 @@ static void name_stuck(void)
  * nothing may go under the feet of an app that still runs. */
 static apr_status_t finish(void *unused)
 {
+    int minded, all;
+
     (void)unused;
     ac_inproc_close();
-    ac_guard_let_exit();
-    ac_minder_stop();
-    quiesce_all();
-    if (!wait_for_all(shut_down_all() + SLACK)) {
-        name_stuck();
+    ac_guard_expect_exit();
+    minded = ac_minder_stop(PATIENCE);
+    all = wait_for_all(shut_down_all() + SLACK);
+    if (!minded && !ac_minder_stop(PATIENCE)) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, ap_server_conf, "an app in process "
+                     "did not return from quiesce() or on_disconnect(); its process "
+                     "ends without it");
+        all = 0;
+    }
+    name_stuck();
+    if (!all) {
         _exit(0);
     }
+    ac_guard_let_exit();
     return APR_SUCCESS;
 }
 

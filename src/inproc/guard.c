@@ -23,6 +23,8 @@ static struct {
     struct sigaction actions[N_SIGNALS];
     pthread_mutex_t mutex;
     int (*exiting)(int status);
+    pid_t pid;                  /* of the child of httpd */
+    _Atomic int is_expected;
     _Atomic int is_ours;        /* exit() is httpd's */
     _Atomic int is_healthy;
 } guard = { .mutex = PTHREAD_MUTEX_INITIALIZER };
@@ -78,6 +80,14 @@ void ac_guard_restore_signals(void)
 static void at_exit(int status, void *unused)
 {
     (void)unused;
+    /* What an app forked inherits this handler, and ends as it likes. */
+    if (getpid() != guard.pid) {
+        return;
+    }
+    if (atomic_load(&guard.is_expected) && !atomic_load(&guard.is_ours)) {
+        /* Some numbers make httpd's parent stop the server. */
+        _exit(0);
+    }
     if (!atomic_load(&guard.is_ours)) {
         _exit(guard.exiting(status));
     }
@@ -91,10 +101,16 @@ void ac_guard_init(int (*exiting)(int status))
     int i;
 
     guard.exiting = exiting;
+    guard.pid = getpid();
     for (i = 0; i < N_SIGNALS; ++i) {
         sigaction(signals[i], NULL, &guard.actions[i]);
     }
     on_exit(at_exit, NULL);
+}
+
+void ac_guard_expect_exit(void)
+{
+    atomic_store(&guard.is_expected, 1);
 }
 
 void ac_guard_let_exit(void)

@@ -21,6 +21,8 @@ void ac_guard_init(int (*exiting)(int status));
 /* Puts back what was httpd's. Any thread, after an app started. */
 void ac_guard_restore_signals(void);
 
+/* Apps are asked to end: exit() is no surprise now. */
+void ac_guard_expect_exit(void);
 /* From now on exit() is httpd's own. */
 void ac_guard_let_exit(void);
 /* Such an exit with APEXIT_CHILDSICK, by which the MPM says that it lacked

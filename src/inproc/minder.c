@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 #include "base/clock.h"
 
@@ -95,13 +96,17 @@ apr_status_t ac_minder_start(void)
     return rv;
 }
 
-void ac_minder_stop(void)
+int ac_minder_stop(apr_interval_time_t patience)
 {
+    struct timespec until;
+
     if (!minder.running) {
-        return;
+        return 1;
     }
     atomic_store(&minder.stop, 1);
     ac_minder_wake();
-    pthread_join(minder.thread, NULL);
-    minder.running = 0;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += (time_t)apr_time_sec(patience);
+    minder.running = pthread_timedjoin_np(minder.thread, NULL, &until) != 0;
+    return !minder.running;
 }

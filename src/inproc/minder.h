@@ -26,7 +26,8 @@ void ac_minder_watch(int fd);
 apr_status_t ac_minder_start(void);
 /* Any thread. Nothing happens without a minder. */
 void ac_minder_wake(void);
-/* Joins it. */
-void ac_minder_stop(void);
+/* 1 when the thread has ended, within that time; else it may be asked again. An app
+ * that does not return from a callback holds it up. */
+int ac_minder_stop(apr_interval_time_t patience);
 
 #endif

@@ -54,7 +54,9 @@ static const struct {
     { "after", route_after }, { "elsewhere", route_elsewhere },
     { "rules", route_rules }, { "bad-field", route_bad_field },
     { "complete-failed", route_complete_failed }, { "ended", route_ended },
-    { "invented", route_invented },
+    { "invented", route_invented }, { "fork", route_fork },
+    { "descriptors", route_descriptors }, { "farewell", route_farewell },
+    { "complete-abort", route_complete_abort },
 };
 
 const char *probe_setting(const char *name, const char *otherwise)
@@ -381,7 +383,11 @@ static void app_detach(void *app)
 static void app_quiesce(void *app)
 {
     (void)app;
+    check_thread("quiesce");
     event("quiesce", "\"calls\":%d", (int)n_calls);
+    if (!strcmp(probe_setting("PROBE_QUIESCE", ""), "hang")) {
+        probe_wait(NULL, "never");
+    }
 }
 
 static void app_shutdown(void *app, uint32_t limit_ms)
@@ -392,6 +398,9 @@ static void app_shutdown(void *app, uint32_t limit_ms)
     if (!strcmp(probe_setting("PROBE_SHUTDOWN", ""), "hang")) {
         ending = 0;
         probe_wait(NULL, "never");
+    }
+    if (!strcmp(probe_setting("PROBE_SHUTDOWN", ""), "exit")) {
+        exit(15);               /* to httpd's parent: a fault of the whole server */
     }
     threads_join();
     event("ended", "\"calls\":%d", (int)n_calls);

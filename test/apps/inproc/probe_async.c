@@ -259,6 +259,50 @@ int route_big_async(call_t *call)
     return big_some(call);
 }
 
+/* Says its last word while the client has not taken all before, and goes on to listen. */
+static int farewell_some(call_t *call)
+{
+    int64_t n;
+
+    while (call->total < call->wanted) {
+        int64_t left = call->wanted - call->total;
+        struct iovec data = { call->buffer, left < PIECE ? (size_t)left : PIECE };
+        uint32_t last = left <= PIECE ? APPCORE_LAST : 0;
+
+        pattern_fill(call->buffer, data.iov_len, call->total);
+        n = host->write(call->id, &data, 1, APPCORE_NONBLOCK | last);
+        if (n < 0) {
+            call->n_again += n == APPCORE_AGAIN;
+            return n == APPCORE_AGAIN ? APPCORE_PENDING : finish(call, APPCORE_FAILED);
+        }
+        call->total += n;
+    }
+    n = host->read(call->id, call->buffer, PIECE, APPCORE_NONBLOCK);
+    if (n == APPCORE_AGAIN) {
+        return APPCORE_PENDING;
+    }
+    return finish(call, n ? APPCORE_FAILED : APPCORE_OK);
+}
+
+static void farewell_io(call_t *call, uint32_t events)
+{
+    (void)events;
+    farewell_some(call);
+}
+
+int route_farewell(call_t *call)
+{
+    appcore_field field = { str("Upgrade"), str("echo") };
+
+    if (host->upgrade(call->id, &field, 1) != APPCORE_OK) {
+        return answer_text(call, 426, "no upgrade");
+    }
+    call->wanted = query_number(call, "n", 1000000);
+    call->buffer = malloc(PIECE);
+    call->io = farewell_io;
+    return farewell_some(call);
+}
+
 /* handle() blocks for another thread, which answers for it. */
 
 static void lend_answer(call_t *call)
@@ -326,6 +370,15 @@ int route_early(call_t *call)
     while (atomic_load(&call->stage) != 2) {
         probe_sleep(1);
     }
+    return APPCORE_PENDING;
+}
+
+/* What happens to the client of a request that is over is nothing to its app. */
+int route_complete_abort(call_t *call)
+{
+    answer_text(call, 200, "over");
+    probe_complete(call, APPCORE_OK);
+    host->abort(call->id);
     return APPCORE_PENDING;
 }
 

@@ -7,10 +7,12 @@
 
 #include "probe.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 int route_declined(call_t *call)
@@ -300,7 +302,54 @@ int route_bad_field(call_t *call)
 int route_ended(call_t *call)
 {
     int result = answer_text(call, 200, "ended");
+    int64_t i;
 
-    host->ended(host, (int)query_number(call, "code", 0), str("it was told to"));
+    for (i = query_number(call, "times", 1); i > 0; --i) {
+        host->ended(host, (int)query_number(call, "code", 0), str("it was told to"));
+    }
     return result;
+}
+
+/* A process of the app's own that ends by exit(). */
+int route_fork(call_t *call)
+{
+    text_t text = { NULL, 0, 0 };
+    int status = -1;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        exit((int)query_number(call, "code", 7));
+    }
+    if (pid < 0 || waitpid(pid, &status, 0) != pid) {
+        return APPCORE_FAILED;
+    }
+    text_add(&text, "%d", WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+    return answer(call, 200, &text);
+}
+
+/* What a program that the app starts can reach. */
+int route_descriptors(call_t *call)
+{
+    text_t text = { NULL, 0, 0 };
+    char part[500];
+    int fds[2];
+    ssize_t n;
+    pid_t pid;
+
+    if (pipe2(fds, O_CLOEXEC)) {
+        return APPCORE_FAILED;
+    }
+    pid = fork();
+    if (pid == 0) {
+        dup2(fds[1], STDOUT_FILENO);
+        execlp("ls", "ls", "-l", "/proc/self/fd", NULL);
+        _exit(1);
+    }
+    close(fds[1]);
+    while ((n = read(fds[0], part, sizeof(part))) > 0) {
+        text_add(&text, "%.*s", (int)n, part);
+    }
+    close(fds[0]);
+    waitpid(pid, NULL, 0);
+    return answer(call, 200, &text);
 }

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of mod_appcore; see LICENSE.
+"""The end of a child with an app that makes it hard: one that hangs where it is told of
+the end, exits there, or says more than once that it has ended."""
+
+import pytest
+
+import probe
+from processes import wait_for
+
+pytestmark = pytest.mark.mpm
+
+
+@pytest.fixture
+def httpd(env):
+    yield env
+    env.stop()
+
+
+def start(env, name, *lines):
+    app = probe.Probe(env, name, *lines)
+    env.start(app.conf())
+    assert env.get(f"/{name}/hello").text == "hello\n"
+    return app
+
+
+def pids(env):
+    return {p.pid for p in env.workers()}
+
+
+def reload(env, app):
+    """A graceful one, after which every process of before is gone."""
+    env.reload()
+    assert env.get(f"/{app.name}/hello").text == "hello\n"
+
+
+def test_hangs_when_told_of_the_end(httpd):
+    httpd.allow(r"did not return from quiesce\(\)", "did not end within")
+    app = start(httpd, "quiesce", "AppCoreShutdownTimeLimit 1",
+                "AppCoreEnvironmentVariable PROBE_QUIESCE hang")
+    reload(httpd, app)
+
+
+@pytest.mark.parametrize("how", ["exit", "hang"])
+def test_exits_or_hangs_at_its_shutdown(httpd, how):
+    """A number that says to httpd's parent that no process can work says nothing."""
+    httpd.allow("did not end within")
+    app = start(httpd, how, "AppCoreShutdownTimeLimit 1",
+                f"AppCoreEnvironmentVariable PROBE_SHUTDOWN {how}")
+    reload(httpd, app)
+    reload(httpd, app)
+
+
+def test_has_ended_once(httpd):
+    """However often it says so: one process is lost, not as many as make it too many."""
+    httpd.allow("app often has ended", "ended while it hosted")
+    app = start(httpd, "often", "AppCoreRapidFailsPerMinute 3")
+    old = int(httpd.get("/often/pid").text)
+    assert httpd.get("/often/ended?times=20").text == "ended"
+    wait_for(lambda: old not in pids(httpd), 30, "the end of the process")
+    assert httpd.get("/often/hello").text == "hello\n"
+    assert httpd.log_text().count("app often has ended") <= 1 + len(pids(httpd))
+    app.check()
