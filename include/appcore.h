@@ -157,8 +157,9 @@ typedef struct appcore_host {
                      uint32_t flags);
     /* A part of a regular file; length -1: to its end. The path is opened by the
      * host, with the rights of httpd's User. What the client does not take yet goes out
-     * later; where bytes must be copied or encrypted (TLS, HTTP/2) it waits for the
-     * client instead. */
+     * later; but where httpd has to read the file itself (TLS, HTTP/2, a filter that
+     * changes bodies) this waits for the client, or with APPCORE_NONBLOCK answers
+     * APPCORE_UNSUPPORTED: read it, and write() it. */
     int (*sendfile)(appcore_request, appcore_str path, int64_t offset, int64_t length,
                     uint32_t flags);
     int (*trailer)(appcore_request, appcore_str name, appcore_str value);
@@ -210,6 +211,10 @@ typedef struct appcore_host {
     /* Any thread, once: the app has ended, or wants to be replaced; httpd replaces the
      * child. Requests that come meanwhile wait for the new one. */
     void (*ended)(const struct appcore_host *, int exit_code, appcore_str why);
+
+    /* Any thread: abort(), and over HTTP/2 the client is told this code (RFC 9113, 7),
+     * if it is 1 to 99 and no answer has begun; else httpd chooses one. */
+    int (*reset)(appcore_request, uint32_t code);
 } appcore_host;
 
 /* What init() gets; lives as long as the process. */

@@ -270,13 +270,32 @@ static void undo(ac_call_t *call)
     }
 }
 
+/* mod_http2 takes a status that HTTP does not have for the code to reset with. */
+static void reset_stream(ac_call_t *call)
+{
+    request_rec *r = call->r;
+    int status = r->status;
+
+    undo(call);
+    r->status = (int)call->reset_code;
+    append(call, apr_bucket_eos_create(r->connection->bucket_alloc));
+    call->finished = 1;
+    pass(call, 0);
+    r->status = status;
+}
+
 /* A stream of HTTP/2 has no socket to shut down. */
 static ac_call_end_e cut_off(ac_call_t *call)
 {
     conn_rec *c = call->r->connection;
 
-    if (call->aborted && c->master && call->committed && !call->finished) {
-        ac_head_broken(call->r, brigade(call));
+    if (call->aborted && c->master && !call->finished) {
+        if (call->committed) {
+            ac_head_broken(call->r, brigade(call));
+        }
+        else if (call->reset_code > 0 && call->reset_code < 100) {
+            reset_stream(call);
+        }
     }
     c->aborted = 1;
     c->keepalive = AP_CONN_CLOSE;
@@ -546,6 +565,37 @@ static int file_part(apr_file_t **pfile, const char *path, int64_t offset,
     return APPCORE_OK;
 }
 
+/* Filters that look at the head alone, or put something before and behind a file. */
+static int leaves_files(const char *filter)
+{
+    static const char *const names[] = {
+        "byterange", "chunk", "content_length", "fixup_headers_out", "http_header",
+        "http_outerror", "mod_expires"
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); ++i) {
+        if (!strcmp(filter, names[i])) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Whether what is passed on reaches the socket as it is. */
+static int reaches_socket(request_rec *r)
+{
+    const ap_filter_t *f = r->output_filters;
+
+    if (r->connection->master || ap_ssl_conn_is_ssl(r->connection)) {
+        return 0;
+    }
+    while (f && f->r && leaves_files(f->frec->name)) {
+        f = f->next;
+    }
+    return !f || !f->r;
+}
+
 static int send_file(ac_call_t *call, appcore_str path, int64_t offset, int64_t length,
                      uint32_t flags)
 {
@@ -553,6 +603,9 @@ static int send_file(ac_call_t *call, appcore_str path, int64_t offset, int64_t 
     apr_file_t *file;
     int rv;
 
+    if ((flags & APPCORE_NONBLOCK) && !call->bodiless && !reaches_socket(call->r)) {
+        return APPCORE_UNSUPPORTED;
+    }
     if (offset < 0 || length < -1 || memchr(path.p, '\0', path.len)) {
         return APPCORE_INVALID;
     }

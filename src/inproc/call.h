@@ -53,6 +53,7 @@ typedef struct ac_call_t {
     unsigned aborted:1;         /* by the app */
     unsigned told:1;            /* on_disconnect() was called, or came too late */
     int result;                 /* as completed */
+    uint32_t reset_code;        /* of HTTP/2, if the app said which; 0: it did not */
     ac_mail_t *mail, **mail_end;
     int event_fd;               /* written when posted to while WAITING; -1: none yet */
     int client_fd;              /* of its socket, -1: not to be looked at */

@@ -217,6 +217,7 @@ void ac_host_fill(appcore_host *host)
         .limit_body = ac_table_limit_body,
         .close_connection = ac_table_close_connection,
         .log = ac_table_log,
-        .log_level = ac_table_log_level
+        .log_level = ac_table_log_level,
+        .reset = ac_table_reset
     };
 }

@@ -120,12 +120,18 @@ static void cut_off(int fd)
 
 int ac_table_abort(appcore_request number)
 {
+    return ac_table_reset(number, 0);
+}
+
+int ac_table_reset(appcore_request number, uint32_t code)
+{
     ac_call_t *call = ac_call_lock(number);
 
     if (!call) {
         return APPCORE_GONE;
     }
     call->aborted = 1;
+    call->reset_code = code;
     if (!atomic_exchange(&call->gone, 1)) {
         if (call->client_fd >= 0) {
             cut_off(call->client_fd);

@@ -17,6 +17,7 @@ int ac_table_post(appcore_request number,
 int ac_table_complete(appcore_request number, int result);
 int ac_table_aborted(appcore_request number);
 int ac_table_abort(appcore_request number);
+int ac_table_reset(appcore_request number, uint32_t code);
 
 /* inproc/answer.c */
 int ac_table_start(appcore_request number, int status, appcore_str reason,

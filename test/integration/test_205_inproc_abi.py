@@ -372,6 +372,14 @@ def test_sendfile(app, httpd, way):
         assert answer.code == 0 and answer.body == expected, query
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_sendfile_that_must_not_wait(app, httpd, way):
+    """Where httpd has to read the file itself the app is told to do so."""
+    path = httpd.path("files", "open")
+    answer = curl(httpd, way, f"/probe/sendfile?path={path}&nonblock=1")
+    assert answer.body == (pattern(300000) if way == "http" else b"%d" % UNSUPPORTED)
+
+
 def test_sendfile_of_what_cannot_be_sent(app, httpd):
     httpd.allow("closed", "nonexistent")
     unreadable = [httpd.path("files", "closed")] if environment.AS_ROOT else []
@@ -493,7 +501,7 @@ def test_a_request_that_is_over(app, httpd):
     assert httpd.get("/probe/after").text == "after"
     event = app.wait_event("after")
     assert set(event["results"].split()) == {str(GONE)}
-    assert len(event["results"].split()) == 16
+    assert len(event["results"].split()) == 17
 
 
 def test_the_substatus_of_an_answer_is_its_own(app, httpd):

@@ -181,6 +181,7 @@ static void call_everything(text_t *text, appcore_request id, int with_any_threa
         text_add(text, " %d", host->complete(id, APPCORE_OK));
         text_add(text, " %d", host->aborted(id));
         text_add(text, " %d", host->abort(id));
+        text_add(text, " %d", host->reset(id, 8));
         host->log(host, id, APPCORE_LOG_INFO, str("about a request that is over"));
         host->log_level(host, id);
     }

@@ -292,6 +292,7 @@ int route_sendfile(call_t *call)
 {
     const char *before = query(call, "before", "");
     uint32_t flags = query_number(call, "last", 1) ? APPCORE_LAST : 0;
+    uint32_t mode = query_number(call, "nonblock", 0) ? APPCORE_NONBLOCK : 0;
     text_t text = { NULL, 0, 0 };
     int result;
 
@@ -301,7 +302,7 @@ int route_sendfile(call_t *call)
     }
     result = host->sendfile(call->id, str(query(call, "path", "")),
                             query_number(call, "offset", 0),
-                            query_number(call, "length", -1), flags);
+                            query_number(call, "length", -1), flags | mode);
     if (result != APPCORE_OK) {
         text_add(&text, "%d", result);
         write_text(call, text.p, APPCORE_LAST);
