@@ -5,10 +5,12 @@ what clients see of its answers, whichever thread gives them."""
 
 import base64
 import concurrent.futures
+import gzip
 import hashlib
 import json
 import os
 import socket
+import ssl
 import struct
 import time
 
@@ -26,6 +28,8 @@ pytestmark = [pytest.mark.mpm, pytest.mark.skipif(
     or not os.path.exists(environment.MODULE_DIR + "/mod_ssl.so"),
     reason="needs an MPM with threads, mod_ssl and openssl")]
 
+# All of env's children.
+WORKERS = 64
 UNHANDLED = r"app inside: .*(An unhandled exception|on purpose|mismatch|at Program\.|" \
             r"Microsoft\.|AppCore\.|System\.)"
 
@@ -37,8 +41,8 @@ def published():
 @pytest.fixture(scope="module")
 def httpd(env):
     env.modules += ["auth_basic", "authn_core", "authn_file", "authz_user",
-                    "authz_groupfile", "remoteip", "socache_shmcb", "ssl", "env",
-                    "headers"]
+                    "authz_groupfile", "deflate", "filter", "remoteip", "socache_shmcb",
+                    "ssl", "env", "headers"]
     env.always_allowed += [UNHANDLED]
     env.ca = Authority(env.path("files"))
     env.ca.issue("server", "/CN=localhost")
@@ -50,7 +54,7 @@ def httpd(env):
                         user="root" if env.is_root else None)
     app = inproc.app("inside", folder,
                      "AppCoreEnvironmentVariable Logging__LogLevel__Default Warning",
-                     "AppCoreMaxWorkers 100%", mount="/app")
+                     "AppCoreMaxWorkers 100%", "AppCoreAsyncLimit 100", mount="/app")
     env.start(f"""
 Listen 127.0.0.1:{env.port2}
 {app}
@@ -60,6 +64,9 @@ Listen 127.0.0.1:{env.port2}
     AuthUserFile {env.path("files", "users")}
     AuthGroupFile {env.path("files", "groups")}
     Require valid-user
+</Location>
+<Location /app/packed>
+    SetOutputFilter DEFLATE
 </Location>
 RemoteIPHeader X-Real
 RemoteIPInternalProxy 127.0.0.1
@@ -215,23 +222,162 @@ def test_slow_client_slows_the_app(httpd):
         assert n > 29_900_000
 
 
-def test_files(httpd):
-    content = os.urandom(300_000)
-    path = httpd.path("files", "content")
+@pytest.fixture
+def content(httpd):
+    folder = httpd.path("files", "of-all")
+    os.makedirs(folder, exist_ok=True)
+    os.chmod(folder, 0o777)
+    path, data = os.path.join(folder, "content"), os.urandom(300_000)
     with open(path, "wb") as f:
-        f.write(content)
+        f.write(data)
+    return path, data
+
+
+def test_files(httpd, content):
+    """With a length, also where the app names none and where it adds to the file."""
+    path, data = content
     answer = get(httpd, f"/file?path={path}")
-    assert answer.body == content
+    assert answer.body == data and answer.header("Content-Length") == "300000"
     answer = get(httpd, f"/file?path={path}&offset=1000&count=2000")
-    assert answer.body == content[1000:3000]
+    assert answer.body == data[1000:3000] and answer.header("Content-Length") == "2000"
     answer = get(httpd, f"/file/between?path={path}")
-    assert answer.body == b"[" + content + b"]"
+    assert answer.body == b"[" + data + b"]"
+    assert answer.header("Content-Length") == "300002"
+    answer = get(httpd, f"/file?path={path}", method="HEAD")
+    assert answer.header("Content-Length") == "300000"
+    assert get(httpd, f"/file/late?path={path}").body == data
     assert get(httpd, f"/file?path={path}&offset=300001").status == 500
     assert get(httpd, f"/file?path={path}.not").status == 500
 
 
+def test_file_results(httpd, content):
+    path, data = content
+    answer = get(httpd, f"/file/result?path={path}")
+    assert answer.body == data and answer.header("Content-Length") == "300000"
+    answer = get(httpd, f"/file/result?path={path}", headers={"Range": "bytes=5-9"})
+    assert answer.status == 206 and answer.body == data[5:10]
+    assert answer.header("Content-Range") == "bytes 5-9/300000"
+
+
+def test_file_that_is_deleted(httpd, content):
+    path, data = content
+    answer = get(httpd, f"/file/deleted?path={path}")
+    assert answer.body == data and not os.path.exists(path)
+
+
+def test_many_files(httpd, content):
+    path, data = content
+    assert get(httpd, f"/file/many?path={path}&n=100").body == data[:1000] * 100
+
+
+def test_file_that_a_filter_reads(httpd, content):
+    path, data = content
+    answer = get(httpd, f"/packed?path={path}", headers={"Accept-Encoding": "gzip"})
+    assert answer.header("Content-Encoding") == "gzip"
+    assert gzip.decompress(answer.body) == data
+
+
+def over_tls(httpd, target):
+    context = ssl.create_default_context(cafile=httpd.ca.path("ca.pem"))
+    context.check_hostname = False
+    plain = socket.socket()
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    plain.settimeout(60)
+    plain.connect(("127.0.0.1", httpd.port2))
+    secure = context.wrap_socket(plain)
+    secure.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+                   .encode())
+    return secure
+
+
+def rest_of(secure):
+    pieces = []
+    try:
+        while piece := secure.recv(1 << 20):
+            pieces.append(piece)
+    except (ConnectionResetError, ssl.SSLError):
+        pass
+    return b"".join(pieces).partition(b"\r\n\r\n")
+
+
+def large_file(httpd):
+    path = httpd.path("files", "large")
+    with open(path, "wb") as f:
+        f.write(LARGE)
+    return path
+
+
+LARGE = bytes(range(256)) * 8000
+
+
+@pytest.mark.skipif(environment.MPM != "event" or environment.PARK == "never",
+                    reason="workers would be held")
+def test_slow_readers_of_files_over_tls_hold_no_worker(httpd):
+    path = large_file(httpd)
+    slow = [over_tls(httpd, f"/app/file?path={path}") for _ in range(WORKERS + 4)]
+    assert {s.recv(8) for s in slow} == {b"HTTP/1.1"}
+    assert text(httpd, "/yield") == "yielded"
+    for secure in slow:
+        head, _, body = rest_of(secure)
+        assert b"Content-Length: 2048000" in head and body == LARGE
+        secure.close()
+
+
+def test_file_that_becomes_shorter(httpd):
+    """The client sees that its answer is cut off."""
+    path = large_file(httpd)
+    with over_tls(httpd, f"/app/file?path={path}") as secure:
+        assert secure.recv(8) == b"HTTP/1.1"
+        os.truncate(path, 0)
+        head, _, body = rest_of(secure)
+        assert b"Content-Length: 2048000" in head and len(body) < len(LARGE)
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+def test_apps_that_chunk_themselves(httpd, size):
+    body = "5%0d%0ahello%0d%0a0006;a=b%0d%0a%20world%0d%0a0%0d%0aX:y%0d%0a%0d%0a"
+    with httpd.raw() as raw:
+        for _ in range(2):
+            raw.send(f"GET /app/chunked?size={size}&body={body} HTTP/1.1\r\nHost: x\r\n"
+                     "\r\n")
+            answer = raw.response()
+            assert (answer.status, answer.text) == (200, "hello world")
+
+
+@pytest.mark.parametrize("body", ["hello", "5%0d%0ahello", "0%0d%0a%0d%0amore",
+                                  "1%0d%0aab%0d%0a0%0d%0a%0d%0a", "", "0%0d%0a"])
+def test_apps_that_chunk_wrongly(httpd, body):
+    assert get(httpd, f"/chunked?size=1&body={body}").status == 500
+    with httpd.raw() as raw:
+        raw.send(f"GET /app/chunked?size=3&body={body} HTTP/1.1\r\nHost: x\r\n"
+                 "Connection: close\r\n\r\n")
+        try:
+            data = raw.receive()
+        except ConnectionResetError:
+            return
+        assert b" 500 " in data or not data.endswith(b"\r\n0\r\n\r\n")
+
+
+def test_other_codings_are_refused(httpd):
+    assert get(httpd, "/chunked?size=1&body=x&coding=gzip").status == 500
+    assert text(httpd, "/chunked?size=1&body=x&coding=identity") == "x"
+
+
+def test_chunk_with_a_file(httpd, content):
+    path, data = content
+    answer = get(httpd, f"/chunked/file?path={path}&n=100000")
+    assert answer.body == b"[" + data[:100_000] + b"]"
+    assert get(httpd, f"/chunked/file?path={path}&n=0").body == b"[]"
+
+
 def test_connection_is_closed_on_demand(httpd):
-    assert get(httpd, "/close").header("Connection") == "close"
+    answer = get(httpd, "/close")
+    assert answer.header("Connection") == "close" and answer.text == "False True"
+
+
+def test_no_trailers_over_http1(httpd):
+    """As with IIS and Kestrel."""
+    assert text(httpd, "/trailers") == "none"
 
 
 # Synchronous apps

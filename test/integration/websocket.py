@@ -11,6 +11,25 @@ GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
 
+def frame(payload, opcode=BINARY, is_masked=True):
+    """As clients send it; servers do not mask."""
+    mask = os.urandom(4) if is_masked else b""
+    bit = 0x80 if is_masked else 0
+    length = len(payload)
+    head = bytes([0x80 | opcode])
+    if length < 126:
+        head += bytes([bit | length])
+    elif length < 65536:
+        head += bytes([bit | 126]) + struct.pack(">H", length)
+    else:
+        head += bytes([bit | 127]) + struct.pack(">Q", length)
+    if is_masked:
+        stream = (mask * (length // 4 + 1))[:length]
+        payload = (int.from_bytes(payload, "big") ^ int.from_bytes(stream, "big")) \
+            .to_bytes(length, "big")
+    return head + mask + payload
+
+
 class WebSocket:
     def __init__(self, raw, target, *headers):
         """raw: a client.Raw. Raises AssertionError with the answer if refused."""
@@ -27,19 +46,7 @@ class WebSocket:
         assert accept in head, self.head
 
     def send(self, payload, opcode=BINARY):
-        mask = os.urandom(4)
-        length = len(payload)
-        head = bytes([0x80 | opcode])
-        if length < 126:
-            head += bytes([0x80 | length])
-        elif length < 65536:
-            head += bytes([0x80 | 126]) + struct.pack(">H", length)
-        else:
-            head += bytes([0x80 | 127]) + struct.pack(">Q", length)
-        stream = (mask * (length // 4 + 1))[:length]
-        masked = (int.from_bytes(payload, "big") ^ int.from_bytes(stream, "big")) \
-            .to_bytes(length, "big")
-        self.raw.send(head + mask + masked)
+        self.raw.send(frame(payload, opcode))
 
     def take(self, n):
         while len(self.data) < n:

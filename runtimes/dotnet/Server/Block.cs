@@ -3,8 +3,10 @@
 
 using System;
 using System.Collections.Concurrent;
+using System.IO;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
 
 namespace AppCore.AspNetCore.Server;
 
@@ -20,10 +22,10 @@ internal sealed unsafe class Block
 
     private Block(int size) => Data = GC.AllocateUninitializedArray<byte>(size, true);
 
-    private Block(string path, long offset, long length)
+    private Block(SafeFileHandle file, long offset, long length)
     {
         Data = [];
-        Path = path;
+        File = file;
         Offset = offset;
         Length = length;
         End = 1;
@@ -31,11 +33,16 @@ internal sealed unsafe class Block
 
     internal byte[] Data { get; }
 
-    internal string? Path { get; }
+    /// <summary>Open until the host has its part, whatever becomes of its name.</summary>
+    internal SafeFileHandle? File { get; }
 
-    internal long Offset { get; }
+    internal long Offset { get; private set; }
 
-    internal long Length { get; }
+    internal long Length { get; private set; }
+
+    /// <summary>httpd would have to read it, and to wait for its client meanwhile.
+    /// </summary>
+    internal bool IsRead { get; set; }
 
     internal int Start { get; set; }
 
@@ -62,13 +69,55 @@ internal sealed unsafe class Block
         return s_kept.TryDequeue(out var block) ? block : new Block(Size);
     }
 
-    internal static Block OfFile(string path, long offset, long length) =>
-        new(path, offset, length);
+    internal static Block OfFile(string path, long offset, long? count)
+    {
+        var file = System.IO.File.OpenHandle(path, FileMode.Open, FileAccess.Read,
+                                             FileShare.ReadWrite | FileShare.Delete);
+
+        try
+        {
+            var length = RandomAccess.GetLength(file);
+
+            if (offset < 0 || offset > length)
+            {
+                throw new ArgumentOutOfRangeException(nameof(offset), offset, "");
+            }
+            if (count is { } wanted && (wanted < 0 || wanted > length - offset))
+            {
+                throw new ArgumentOutOfRangeException(nameof(count), count, "");
+            }
+            return new(file, offset, count ?? length - offset);
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The next bytes of a file; none if they cannot be had.</summary>
+    internal int Read(Span<byte> to)
+    {
+        int n;
+
+        try
+        {
+            n = RandomAccess.Read(File!, to, Offset);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return 0;
+        }
+        Offset += n;
+        Length -= n;
+        return n;
+    }
 
     internal void Rewind() => Start = Mark = End = 0;
 
     internal void Return()
     {
+        File?.Dispose();
         if (Data.Length == Size && s_kept.Count < KeptMax)
         {
             Rewind();

@@ -33,8 +33,7 @@ internal abstract partial class Exchange :
     private KeyValuePair<Type, object?>[] _features = new KeyValuePair<Type, object?>[8];
     private int _featureCount;
     private int _revision;
-    private RequestStream? _requestBody;
-    private ResponseStream? _responseBody;
+    private BodyStream? _requestBody, _responseBody;
     private ResponseWriter? _writer;
     private CancellationTokenSource? _requestClose;
 
@@ -162,7 +161,8 @@ internal abstract partial class Exchange :
 
     Stream IHttpRequestFeature.Body
     {
-        get => _replacedBody ?? (_requestBody ??= new RequestStream(this, _generation));
+        get => _replacedBody
+            ?? (_requestBody ??= new BodyStream(this, _generation, FileAccess.Read));
         set => _replacedBody = value;
     }
 
@@ -221,7 +221,7 @@ internal abstract partial class Exchange :
     // IHttpResponseBodyFeature
 
     Stream IHttpResponseBodyFeature.Stream =>
-        _responseBody ??= new ResponseStream(this, _generation);
+        _responseBody ??= new BodyStream(this, _generation, FileAccess.Write);
 
     PipeWriter IHttpResponseBodyFeature.Writer =>
         _writer ??= new ResponseWriter(this, _generation);
@@ -367,7 +367,7 @@ internal abstract partial class Exchange :
         {
             throw new IOException($"The connection cannot be upgraded ({result}).");
         }
-        return new UpgradedStream(this, _generation);
+        return new BodyStream(this, _generation, FileAccess.ReadWrite);
     }
 
     private unsafe int UpgradeNative(ulong request)
@@ -391,9 +391,9 @@ internal abstract partial class Exchange :
         set => _responseTrailers = value;
     }
 
-    // httpd chooses the code itself.
     void IHttpResetFeature.Reset(int errorCode) => Abort(_request,
-        new IOException($"The stream was reset by the application ({errorCode})."));
+        new IOException($"The stream was reset by the application ({errorCode})."),
+        errorCode);
 
     // IServerVariablesFeature
 

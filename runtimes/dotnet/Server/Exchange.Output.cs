@@ -23,11 +23,14 @@ internal abstract unsafe partial class Exchange
     private const int OneShot = 65536;
     private const int HighWater = 65536, LowWater = 32768;
     private const int Vectors = 16;
+    private const int FilesMax = 8;
 
     private Block _first = null!, _last = null!;
     private long _queued, _unflushed;
+    private int _files;
     private long _written, _expected;
     private bool _hasStarted, _isSaid, _isLast, _isLastSent, _isFlushWanted;
+    private Dechunker? _dechunker;
     private TaskCompletionSource? _drained;
 
     internal bool IsGone => _isAborted;
@@ -38,8 +41,10 @@ internal abstract unsafe partial class Exchange
     {
         _last = _first ??= Block.Take(0);
         _queued = _unflushed = _written = 0;
+        _files = 0;
         _expected = -1;
         _hasStarted = _isSaid = _isLast = _isLastSent = _isFlushWanted = false;
+        _dechunker = null;
         _drained = null;
     }
 
@@ -70,6 +75,7 @@ internal abstract unsafe partial class Exchange
         }
         _last = _first;
         _queued = _unflushed = 0;
+        _files = 0;
     }
 
     internal Memory<byte> GetMemory(int hint)
@@ -142,7 +148,7 @@ internal abstract unsafe partial class Exchange
             }
             Commit();
             _isFlushWanted = true;
-            mustPump = (isNow || _queued >= OneShot || !IsInline)
+            mustPump = (isNow || _queued >= OneShot || _files >= FilesMax || !IsInline)
                 && MustPump(out mustPost);
             if (IsInline && !mustPump)
             {
@@ -152,7 +158,8 @@ internal abstract unsafe partial class Exchange
         PumpOrPost(request, mustPump, mustPost);
         lock (_gate)
         {
-            if (_queued < HighWater || _isAborted || _request != request)
+            if ((_queued < HighWater && _files < FilesMax) || _isAborted
+                || _request != request)
             {
                 return null;
             }
@@ -165,29 +172,35 @@ internal abstract unsafe partial class Exchange
         }
     }
 
-    // Of a part of a file to the host; null if that is over.
-    private Task? Passage(Block part)
-    {
-        lock (_gate)
-        {
-            if (part.Start == part.End || _isAborted)
-            {
-                return null;
-            }
-            _drained ??= new(TaskCreationOptions.RunContinuationsAsynchronously);
-            return _drained.Task;
-        }
-    }
-
     // With _gate held.
     private void Commit()
     {
         for (var block = _first; block != null; block = block.Next)
         {
+            if (_dechunker != null && block.Mark < block.End)
+            {
+                Strip(block, _dechunker);
+            }
             block.Mark = block.End;
         }
         _queued += _unflushed;
         _unflushed = 0;
+    }
+
+    // What it holds since it was marked.
+    private void Strip(Block block, Dechunker dechunker)
+    {
+        if (block.File != null)
+        {
+            dechunker.Skip(block.Length);
+            return;
+        }
+        var kept = dechunker.Strip(block.Data.AsSpan(block.Mark..block.End));
+        var gone = block.End - block.Mark - kept;
+
+        block.End -= gone;
+        _unflushed -= gone;
+        _written -= gone;
     }
 
     /// <summary>A 500 in place of what was not sent; false if something was.</summary>
@@ -204,6 +217,7 @@ internal abstract unsafe partial class Exchange
             _first.Rewind();
             _written = 0;
             _expected = -1;
+            _dechunker = null;
             _hasStarted = true;
             _responseTrailers = null;
             ReplaceResponse(error is BadHttpRequestException bad ? bad.StatusCode : 500);
@@ -240,7 +254,7 @@ internal abstract unsafe partial class Exchange
 
         lock (_gate)
         {
-            if (_queued <= LowWater)
+            if (_queued <= LowWater && _files < FilesMax)
             {
                 drained = _drained;
                 _drained = null;
@@ -306,7 +320,7 @@ internal abstract unsafe partial class Exchange
         file = null;
         for (var block = _first; block != null && count < Vectors; block = block.Next)
         {
-            if (block.Ready > 0 && block.Path != null)
+            if (block.Ready > 0 && block.File != null)
             {
                 file = block;
                 break;
@@ -335,6 +349,7 @@ internal abstract unsafe partial class Exchange
             {
                 break;
             }
+            _files -= _first.File != null ? 1 : 0;
             _first.Return();
             _first = next;
         }
@@ -346,7 +361,7 @@ internal abstract unsafe partial class Exchange
         {
             AddLength(_written);
         }
-        var count = Outgoing.Pack(_responseHeaders, false, out var fields);
+        var count = Outgoing.Pack(_responseHeaders, _dechunker != null, out var fields);
         var reason = Outgoing.Pack(_reasonPhrase);
 
         _isSaid = true;
@@ -407,12 +422,23 @@ internal abstract unsafe partial class Exchange
 
     private bool SendFile(ulong request, Block file)
     {
-        var path = Encoding.UTF8.GetBytes(file.Path!);
+        if (file.IsRead)
+        {
+            return ReadFile(file);
+        }
+        var path = Encoding.ASCII.GetBytes(
+            $"/proc/self/fd/{file.File!.DangerousGetHandle()}");
 
         fixed (byte* p = path)
         {
-            if (!Accept(Bridge.Host->SendFile(request, new(p, path.Length), file.Offset,
-                                              file.Length, 0)))
+            var result = Bridge.Host->SendFile(request, new(p, path.Length), file.Offset,
+                                               file.Length, Io.NonBlock | Io.Flush);
+
+            if (result == Result.Unsupported)
+            {
+                return file.IsRead = true;
+            }
+            if (!Accept(result))
             {
                 return false;
             }
@@ -421,6 +447,31 @@ internal abstract unsafe partial class Exchange
         {
             file.Start = file.End;
             Consume(0);
+        }
+        return true;
+    }
+
+    // The next piece of it, in front of the rest.
+    private bool ReadFile(Block file)
+    {
+        var piece = Block.Take(0);
+        var part = (int)Math.Min(piece.Data.Length, file.Length);
+        var n = file.Read(piece.Data.AsSpan(0, part));
+
+        if (n == 0)
+        {
+            piece.Return();
+            Abort(_request, new IOException("A file cannot be read, or became shorter."));
+            return false;
+        }
+        piece.Mark = piece.End = n;
+        lock (_gate)
+        {
+            Consume(0);
+            file.Start += file.Length == 0 ? 1 : 0;
+            piece.Next = _first;
+            _first = piece;
+            _queued += n;
         }
         return true;
     }

@@ -44,9 +44,29 @@ internal abstract partial class Exchange
         {
             return;
         }
+        _dechunker = HasBody(StatusCode) && IsChunked() ? new() : null;
         _hasStarted = true;
         FreezeHeaders();
-        _expected = HasBody(StatusCode) ? _responseHeaders.ContentLength ?? -1 : -1;
+        _expected = HasBody(StatusCode) && _dechunker == null
+            ? _responseHeaders.ContentLength ?? -1 : -1;
+    }
+
+    // By the app itself, which says so.
+    private bool IsChunked()
+    {
+        var said = _responseHeaders["Transfer-Encoding"];
+
+        if (said.Count == 0 || (said is [{ } other] && other is "" or "identity"))
+        {
+            return false;
+        }
+        if (said is [{ } only]
+            && only.Equals("chunked", StringComparison.OrdinalIgnoreCase))
+        {
+            return true;
+        }
+        throw new InvalidOperationException(
+            $"A response with Transfer-Encoding {said} cannot be sent.");
     }
 
     private static bool HasBody(int status) =>
@@ -115,6 +135,11 @@ internal abstract partial class Exchange
 
     private void CheckLength()
     {
+        if (_dechunker is { IsBroken: true })
+        {
+            throw new InvalidOperationException(
+                "The response body is not chunked as Transfer-Encoding says.");
+        }
         if (_expected >= 0 && _written > _expected && !_isUpgraded)
         {
             throw new InvalidOperationException("Response Content-Length mismatch: too "
@@ -134,10 +159,22 @@ internal abstract partial class Exchange
         {
             return false;
         }
-        Start();
         try
         {
+            Start();
+            if (_dechunker != null)
+            {
+                lock (_gate)
+                {
+                    Commit();
+                }
+            }
             CheckLength();
+            if (_dechunker is { IsDone: false } && !_isHead)
+            {
+                problem = new InvalidOperationException(
+                    "The response body lacks its last chunk.");
+            }
             if (_expected > _written && !_isHead)
             {
                 problem = new InvalidOperationException("Response Content-Length "
@@ -172,42 +209,36 @@ internal abstract partial class Exchange
         PumpOrPost(request, mustPump, mustPost);
     }
 
+    /// <summary>It is open when this has been called, so the app may delete it; its bytes
+    /// go out with what else is flushed.</summary>
     internal async Task SendFileAsync(string path, long offset, long? count,
                                       CancellationToken cancel)
     {
         cancel.ThrowIfCancellationRequested();
-        var file = new FileInfo(path);
-        var length = file.Length;
+        var part = Block.OfFile(path, offset, count);
 
-        if (offset < 0 || offset > length)
+        try
         {
-            throw new ArgumentOutOfRangeException(nameof(offset), offset, "");
+            await StartAsync();
+            MakeRoom(1);
         }
-        if (count is { } wanted && (wanted < 0 || wanted > length - offset))
+        catch
         {
-            throw new ArgumentOutOfRangeException(nameof(count), count, "");
+            part.Return();
+            throw;
         }
-        var bytes = count ?? length - offset;
-
-        await StartAsync();
-        if (bytes == 0 || _isAborted)
+        if (part.Length == 0 || _isAborted)
         {
+            part.Return();
             return;
         }
-        MakeRoom(1);
-        var part = Block.OfFile(file.FullName, offset, bytes);
-
+        _written += part.Length;
         lock (_gate)
         {
+            _files++;
             AddBlock(part);
             AddBlock(Block.Take(0));
         }
-        _written += bytes;
-        await FlushAsync(true, cancel);
-        // The host has opened it: now the app may delete it.
-        while (Passage(part) is { } task)
-        {
-            await task.WaitAsync(cancel);
-        }
+        await FlushAsync(false, cancel);
     }
 }

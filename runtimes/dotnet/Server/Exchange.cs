@@ -295,7 +295,8 @@ internal abstract partial class Exchange
         }
     }
 
-    private unsafe void Abort(ulong request, Exception? reason)
+    // resetCode: of HTTP/2, for the client.
+    private unsafe void Abort(ulong request, Exception? reason, int? resetCode = null)
     {
         CancellationTokenSource? source;
 
@@ -309,7 +310,11 @@ internal abstract partial class Exchange
             _abortReason = reason;
             source = _abortSource;
         }
-        if (reason != null)
+        if (resetCode is { } code)
+        {
+            Bridge.Host->Reset(request, unchecked((uint)code));
+        }
+        else if (reason != null)
         {
             Bridge.Host->Abort(request);
         }

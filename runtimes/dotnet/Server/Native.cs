@@ -103,6 +103,7 @@ internal unsafe struct Host
     internal delegate* unmanaged[Cdecl]<Host*, ulong, int> LogLevel;
     internal delegate* unmanaged[Cdecl]<Host*, void*, void> Started;
     internal delegate* unmanaged[Cdecl]<Host*, int, Str, void> Ended;
+    internal delegate* unmanaged[Cdecl]<ulong, uint, int> Reset;
 }
 
 internal unsafe struct Config

@@ -11,11 +11,17 @@ using Microsoft.AspNetCore.Http.Features;
 namespace AppCore.AspNetCore.Server;
 
 /// <summary>
-/// What apps read from and write to. An object of these is for one request: kept longer
-/// than that it throws ObjectDisposedException, and never reaches another's.
+/// What apps read from and write to: the body of the request, that of the response, or
+/// both directions of an upgraded connection. An object of these is for one request: kept
+/// longer than that it throws ObjectDisposedException, and never reaches another's.
 /// </summary>
-internal abstract class BodyStream(Exchange exchange, int generation) : Stream
+internal sealed class BodyStream(Exchange exchange, int generation, FileAccess access)
+    : Stream
 {
+    public override bool CanRead => (access & FileAccess.Read) != 0;
+
+    public override bool CanWrite => (access & FileAccess.Write) != 0;
+
     public override bool CanSeek => false;
 
     public override long Length => throw new NotSupportedException();
@@ -26,7 +32,11 @@ internal abstract class BodyStream(Exchange exchange, int generation) : Stream
         set => throw new NotSupportedException();
     }
 
-    protected Exchange Exchange
+    private Exchange Source => CanRead ? Valid : throw new NotSupportedException();
+
+    private Exchange Target => CanWrite ? Valid : throw new NotSupportedException();
+
+    private Exchange Valid
     {
         get
         {
@@ -35,35 +45,20 @@ internal abstract class BodyStream(Exchange exchange, int generation) : Stream
         }
     }
 
-    protected Exchange ExchangeForSynchronous
-    {
-        get
-        {
-            var valid = Exchange;
-
-            return ((IHttpBodyControlFeature)valid).AllowSynchronousIO ? valid
-                : throw new InvalidOperationException("Synchronous operations are "
-                    + "disallowed. Call the async version or set AllowSynchronousIO to "
-                    + "true instead.");
-        }
-    }
+    private static Exchange Synchronous(Exchange valid) =>
+        ((IHttpBodyControlFeature)valid).AllowSynchronousIO ? valid
+            : throw new InvalidOperationException("Synchronous operations are "
+                + "disallowed. Call the async version or set AllowSynchronousIO to "
+                + "true instead.");
 
     public override long Seek(long offset, SeekOrigin origin) =>
         throw new NotSupportedException();
 
     public override void SetLength(long value) => throw new NotSupportedException();
-}
-
-internal class RequestStream(Exchange exchange, int generation)
-    : BodyStream(exchange, generation)
-{
-    public override bool CanRead => true;
-
-    public override bool CanWrite => false;
 
     public override ValueTask<int> ReadAsync(Memory<byte> buffer,
                                              CancellationToken cancel = default) =>
-        Exchange.ReadAsync(buffer, cancel);
+        Source.ReadAsync(buffer, cancel);
 
     public override Task<int> ReadAsync(byte[] buffer, int offset, int count,
                                         CancellationToken cancel)
@@ -75,7 +70,7 @@ internal class RequestStream(Exchange exchange, int generation)
     public override int Read(byte[] buffer, int offset, int count)
     {
         ValidateBufferArguments(buffer, offset, count);
-        return ExchangeForSynchronous.ReadAsync(buffer.AsMemory(offset, count), default)
+        return Synchronous(Source).ReadAsync(buffer.AsMemory(offset, count), default)
             .AsTask().GetAwaiter().GetResult();
     }
 
@@ -87,24 +82,9 @@ internal class RequestStream(Exchange exchange, int generation)
     public override int EndRead(IAsyncResult asyncResult) =>
         TaskToAsyncResult.End<int>(asyncResult);
 
-    public override void Flush()
-    {
-    }
-
-    public override Task FlushAsync(CancellationToken cancel) => Task.CompletedTask;
-
-    public override void Write(byte[] buffer, int offset, int count) =>
-        throw new NotSupportedException();
-}
-
-internal sealed class UpgradedStream(Exchange exchange, int generation)
-    : RequestStream(exchange, generation)
-{
-    public override bool CanWrite => true;
-
     public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer,
                                          CancellationToken cancel = default) =>
-        Exchange.WriteAsync(buffer, cancel);
+        Target.WriteAsync(buffer, cancel);
 
     public override Task WriteAsync(byte[] buffer, int offset, int count,
                                     CancellationToken cancel)
@@ -116,38 +96,7 @@ internal sealed class UpgradedStream(Exchange exchange, int generation)
     public override void Write(byte[] buffer, int offset, int count)
     {
         ValidateBufferArguments(buffer, offset, count);
-        ExchangeForSynchronous.WriteAsync(buffer.AsMemory(offset, count), default)
-            .AsTask().GetAwaiter().GetResult();
-    }
-
-    public override Task FlushAsync(CancellationToken cancel) =>
-        Exchange.FlushAsync(true, cancel).AsTask();
-
-    public override void Flush() => FlushAsync(default).GetAwaiter().GetResult();
-}
-
-internal sealed class ResponseStream(Exchange exchange, int generation)
-    : BodyStream(exchange, generation)
-{
-    public override bool CanRead => false;
-
-    public override bool CanWrite => true;
-
-    public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer,
-                                         CancellationToken cancel = default) =>
-        Exchange.WriteAsync(buffer, cancel);
-
-    public override Task WriteAsync(byte[] buffer, int offset, int count,
-                                    CancellationToken cancel)
-    {
-        ValidateBufferArguments(buffer, offset, count);
-        return WriteAsync(buffer.AsMemory(offset, count), cancel).AsTask();
-    }
-
-    public override void Write(byte[] buffer, int offset, int count)
-    {
-        ValidateBufferArguments(buffer, offset, count);
-        ExchangeForSynchronous.WriteAsync(buffer.AsMemory(offset, count), default)
+        Synchronous(Target).WriteAsync(buffer.AsMemory(offset, count), default)
             .AsTask().GetAwaiter().GetResult();
     }
 
@@ -160,14 +109,16 @@ internal sealed class ResponseStream(Exchange exchange, int generation)
         TaskToAsyncResult.End(asyncResult);
 
     public override Task FlushAsync(CancellationToken cancel) =>
-        Exchange.FlushAsync(true, cancel).AsTask();
+        CanWrite ? Target.FlushAsync(true, cancel).AsTask() : Task.CompletedTask;
 
-    public override void Flush() =>
-        ExchangeForSynchronous.FlushAsync(true, default).AsTask().GetAwaiter()
-            .GetResult();
-
-    public override int Read(byte[] buffer, int offset, int count) =>
-        throw new NotSupportedException();
+    public override void Flush()
+    {
+        if (CanWrite)
+        {
+            Synchronous(Target).FlushAsync(true, default).AsTask().GetAwaiter()
+                .GetResult();
+        }
+    }
 }
 
 internal sealed class ResponseWriter(Exchange exchange, int generation) : PipeWriter

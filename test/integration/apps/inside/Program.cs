@@ -23,6 +23,14 @@ if (long.TryParse(Setting("KESTREL_LIMIT"), out var limit))
 {
     builder.WebHost.ConfigureKestrel(o => o.Limits.MaxRequestBodySize = limit);
 }
+if (long.TryParse(Setting("IIS_LIMIT"), out var iis))
+{
+    builder.Services.Configure<IISServerOptions>(o => o.MaxRequestBodySize = iis);
+}
+builder.WebHost.ConfigureKestrel(
+    o => o.AllowSynchronousIO = Setting("SYNCHRONOUS") == "kestrel");
+builder.Services.Configure<IISServerOptions>(
+    o => o.AllowSynchronousIO = Setting("SYNCHRONOUS") == "iis");
 var app = builder.Build();
 var local = new AsyncLocal<string?>();
 HttpContext? leaked = null;
@@ -308,13 +316,73 @@ app.MapGet("/complete", async (HttpContext c) =>
     await posted.WaitAsync(TimeSpan.FromSeconds(20));
     completed = "went on";
 });
-app.MapGet("/file", (HttpContext c, string path, long? offset, long? count) =>
-    c.Response.SendFileAsync(path, offset ?? 0, count));
+app.MapMethods("/{kind:regex(^(file|packed)$)}", ["GET", "HEAD"],
+    (HttpContext c, string path, long? offset, long? count) =>
+        c.Response.SendFileAsync(path, offset ?? 0, count));
+app.MapGet("/file/result", (string path) =>
+    Results.File(path, "text/plain", enableRangeProcessing: true));
+app.MapGet("/file/late", async (HttpContext c, string path) =>
+{
+    await Task.Yield();
+    await c.Response.SendFileAsync(path);
+});
+app.MapGet("/file/deleted", async (HttpContext c, string path) =>
+{
+    await c.Response.SendFileAsync(path);
+    File.Delete(path);
+});
+app.MapGet("/file/many", async (HttpContext c, string path, int n) =>
+{
+    for (var i = 0; i < n; i++)
+    {
+        await c.Response.SendFileAsync(path, 0, 1000);
+    }
+});
 app.MapGet("/file/between", async (HttpContext c, string path) =>
 {
     await c.Response.WriteAsync("[");
     await c.Response.SendFileAsync(path);
     await c.Response.WriteAsync("]");
+});
+app.MapGet("/chunked", async (HttpContext c, string body, int size, string? coding) =>
+{
+    var bytes = System.Text.Encoding.ASCII.GetBytes(body);
+
+    c.Response.Headers.TransferEncoding = coding ?? "chunked";
+    foreach (var piece in bytes.Chunk(size))
+    {
+        await c.Response.Body.WriteAsync(piece);
+        if (size > 1)
+        {
+            await c.Response.Body.FlushAsync();
+        }
+    }
+});
+app.MapGet("/chunked/file", async (HttpContext c, string path, int n) =>
+{
+    c.Response.Headers.TransferEncoding = "chunked";
+    await c.Response.WriteAsync($"{n + 2:x}\r\n[");
+    await c.Response.SendFileAsync(path, 0, n);
+    await c.Response.WriteAsync("]\r\n0\r\n\r\n");
+});
+app.MapGet("/reset/{code}", async (HttpContext c, int code, bool? late) =>
+{
+    if (late == true)
+    {
+        await c.Response.WriteAsync("some of it");
+        await c.Response.Body.FlushAsync();
+    }
+    c.Features.Get<IHttpResetFeature>()!.Reset(code);
+});
+app.MapGet("/trailers", async (HttpContext c) =>
+{
+    if (!c.Response.SupportsTrailers())
+    {
+        await c.Response.WriteAsync("none");
+        return;
+    }
+    await c.Response.WriteAsync("body");
+    c.Response.AppendTrailer("X-Tail", "end");
 });
 app.MapGet("/synchronous", (HttpContext c) =>
 {
@@ -366,8 +434,12 @@ app.MapGet("/who", async (HttpContext c) =>
 });
 app.MapGet("/close", (HttpContext c) =>
 {
-    c.Features.Get<IConnectionLifetimeNotificationFeature>()!.RequestClose();
-    return "last";
+    var connection = c.Features.Get<IConnectionLifetimeNotificationFeature>()!;
+    var asked = connection.ConnectionClosedRequested;
+    var before = asked.IsCancellationRequested;
+
+    connection.RequestClose();
+    return $"{before} {asked.IsCancellationRequested}";
 });
 app.MapGet("/process", async () =>
 {

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of mod_appcore; see LICENSE.
+"""An ASP.NET Core app inside of httpd's child over HTTP/2: WebSockets, resets, trailers,
+files."""
+
+import os
+import struct
+
+import pytest
+
+import dotnet
+import env as environment
+import inproc
+import websocket
+from test_163_h2_websocket import Client, h2, knows_websockets
+from test_163_h2_websocket import pytestmark as needs
+
+pytestmark = needs
+
+
+@pytest.fixture(scope="module")
+def httpd(env):
+    if not knows_websockets(env):
+        pytest.skip("needs httpd 2.4.58 or later")
+    published = dotnet.project(os.path.join(environment.HERE, "apps", "inside"), "Inside")
+    folder = dotnet.app(env, "inside", published, user="root" if env.is_root else None)
+    env.always_allowed += [r"app inside: "]
+    env.start("Protocols h2c http/1.1\nH2WebSockets on\n" + inproc.app(
+        "inside", folder, "AppCoreMaxWorkers 100%", mount="/app"))
+    return env
+
+
+class Watching(Client):
+    """Keeps codes of resets, and trailers."""
+
+    def __init__(self, port):
+        self.codes, self.trailers = {}, {}
+        super().__init__(port)
+
+    def take(self, event):
+        if isinstance(event, h2.events.StreamReset):
+            self.codes[event.stream_id] = int(event.error_code)
+        elif isinstance(event, h2.events.TrailersReceived):
+            self.trailers[event.stream_id] = dict(event.headers)
+        super().take(event)
+
+    def fetch(self, path, method="GET"):
+        stream = self.ask("/app" + path, (":method", method))
+        self.until(lambda: stream in self.over, "the end")
+        return stream
+
+
+def test_websocket(httpd):
+    with Client(httpd.port) as client:
+        streams = [client.websocket("/app/socket") for _ in range(2)]
+        assert [client.status[s] for s in streams] == [200, 200]
+        for payload in (b"", b"x", os.urandom(300), os.urandom(100_000)):
+            for stream in streams:
+                client.say(stream, websocket.frame(payload))
+            for stream in streams:
+                client.hear(stream, websocket.frame(payload, is_masked=False))
+        normal = struct.pack(">H", 1000), websocket.CLOSE
+        for stream in streams:
+            client.say(stream, websocket.frame(*normal))
+            client.hear(stream, websocket.frame(*normal, is_masked=False))
+        client.until(lambda: client.over >= set(streams), "the end")
+
+
+@pytest.mark.ancm("H28")
+@pytest.mark.parametrize("code, seen", [(8, 8), (2, 2), (11, 11), (1111, 2), (0, 2)])
+def test_reset_with_a_code(httpd, code, seen):
+    """Others than 1 to 99 mod_http2 has no way for."""
+    with Watching(httpd.port) as client:
+        stream = client.fetch(f"/reset/{code}")
+        assert client.codes == {stream: seen} and stream not in client.status
+        # The connection goes on.
+        assert client.fetch("/") not in client.codes
+
+
+def test_reset_of_an_answer_that_has_begun(httpd):
+    with Watching(httpd.port) as client:
+        stream = client.fetch("/reset/8?late=true")
+        assert client.codes == {stream: 2}
+
+
+def test_trailers(httpd):
+    with Watching(httpd.port) as client:
+        stream = client.fetch("/trailers")
+        assert client.heard[stream] == b"body"
+        assert client.trailers == {stream: {"x-tail": "end"}}
+
+
+def test_files(httpd):
+    path, data = httpd.path("files", "content"), os.urandom(300_000)
+    with open(path, "wb") as f:
+        f.write(data)
+    with Watching(httpd.port) as client:
+        stream = client.fetch(f"/file?path={path}")
+        assert client.heard[stream] == data and not client.codes
+
+
+def test_apps_that_chunk_themselves(httpd):
+    body = "5%0d%0ahello%0d%0a0%0d%0a%0d%0a"
+    with Watching(httpd.port) as client:
+        stream = client.fetch(f"/chunked?size=2&body={body}")
+        assert client.heard[stream] == b"hello"
