@@ -28,6 +28,11 @@ int ac_look_object(ac_look_t *look, const char *source, const char *name)
         return ac_look_fail(look, AC_FAULT_EXEC, "%s names the shared object %.200s, "
                             "which is not there", source, path);
     }
+    if (!ac_folder_trusts(look->folder, path)) {
+        return ac_look_fail(look, AC_FAULT_EXEC, "%s names the shared object %.200s, "
+                            "which others can write: it must belong to root or to "
+                            "httpd's User, and nobody else may write it", source, path);
+    }
     look->launch->kind = AC_KIND_OBJECT;
     ac_look_arg(look, path);
     ac_look_found(look, "%s: %s (%s)", source, path, ac_kind_name(AC_KIND_OBJECT));

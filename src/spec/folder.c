@@ -264,6 +264,14 @@ int ac_folder_has_file(const ac_folder_t *folder, const char *name)
     return !fstatat(folder->fd, name, &st, 0) && S_ISREG(st.st_mode);
 }
 
+int ac_folder_trusts(const ac_folder_t *folder, const char *name)
+{
+    struct stat st;
+
+    return !fstatat(folder->fd, name, &st, 0) && is_trusted(&st, folder->uid)
+           && !(st.st_mode & S_IWOTH);
+}
+
 int ac_folder_may_read(const ac_folder_t *folder, const char *name)
 {
     return !faccessat(folder->fd, name, R_OK, AT_EACCESS);

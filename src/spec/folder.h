@@ -44,6 +44,8 @@ int ac_folder_open_file(const ac_folder_t *folder, const char *name);
 /* name is a path below the folder, or an absolute one. Links are followed: it is
  * the app's user who will use the file, not we. */
 int ac_folder_has_file(const ac_folder_t *folder, const char *name);
+/* Nobody but root and the app's user can write it. */
+int ac_folder_trusts(const ac_folder_t *folder, const char *name);
 int ac_folder_may_read(const ac_folder_t *folder, const char *name);
 int ac_folder_has_program(const ac_folder_t *folder, const char *name);
 

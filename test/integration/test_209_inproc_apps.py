@@ -42,7 +42,7 @@ def compile_page_app(env):
 
 @pytest.fixture(scope="module")
 def httpd(env):
-    env.always_allowed = ["app (odd-|none|text|two|wrong)"]
+    env.always_allowed = ["app (odd-|none|text|two|wrong|writable|others|found)"]
     conf = "".join(app_conf(f"odd-{name}", install(env, f"odd-{name}", f"{name}.so"),
                             "AppCoreDetailedErrors On", f"AppCoreProcessPath {name}.so")
                    for name in ODD)
@@ -55,6 +55,14 @@ def httpd(env):
         f.write("no shared object at all\n")
     conf += app_conf("text", text, "AppCoreProcessPath text.so",
                      "AppCoreDetailedErrors On")
+    for name in ("writable", "others", "found"):
+        path = "" if name == "found" else "AppCoreProcessPath sample.so"
+        conf += app_conf(name, install(env, name, "sample.so"), path,
+                         "AppCoreDetailedErrors On")
+    os.chmod(env.path("apps", "writable", "sample.so"), 0o777)
+    os.chmod(env.path("apps", "found", "sample.so"), 0o777)
+    if env.is_root:
+        os.chown(env.path("apps", "others", "sample.so"), 54321, 54321)
     if CXX:
         conf += app_conf("cxx", install(env, "cxx", "sample-cxx.so"))
     env.expect_root = env.is_root
@@ -76,6 +84,15 @@ def test_an_app_that_cannot_run(httpd, name):
 def test_what_is_no_shared_object(httpd):
     answer = httpd.get("/text/")
     assert answer.status in (500, 502, 503) and "text.so" in answer.text
+
+
+@pytest.mark.parametrize("name", ["writable", "others", "found"])
+def test_an_object_that_others_can_write(httpd, name):
+    """Whoever writes it would run as httpd's User."""
+    if name == "others" and not httpd.is_root:
+        pytest.skip("needs root")
+    answer = httpd.get(f"/{name}/")
+    assert answer.status == 500 and "which others can write" in answer.text
 
 
 @pytest.mark.parametrize("name, text", [("small", "yesterday all 1"),
