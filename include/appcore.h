@@ -209,7 +209,8 @@ typedef struct appcore_host {
      * if the app takes requests from now on. */
     void (*started)(const struct appcore_host *, const appcore_failure *);
     /* Any thread, once: the app has ended, or wants to be replaced; httpd replaces the
-     * child. Requests that come meanwhile wait for the new one. */
+     * child. New connections wait for the new one; what still comes on those of this one
+     * is answered with 503 and Retry-After. */
     void (*ended)(const struct appcore_host *, int exit_code, appcore_str why);
 
     /* Any thread: abort(), and over HTTP/2 the client is told this code (RFC 9113, 7),

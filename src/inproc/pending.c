@@ -63,11 +63,17 @@ void ac_call_give_event_fd(ac_call_t *call)
 
 /* Clients that leave */
 
-/* The client's part of the connection is over, once nothing of its request is
- * missing. */
+/* Nobody waits for what the client still has to send, so its end means that it left.
+ * Who reads a body finds that out by himself, and not before he has what came. */
 static int is_quiet(const ac_call_t *call)
 {
-    return !call->upgraded && (!call->body || call->body->complete || call->body->held);
+    if (call->upgraded) {
+        return 0;
+    }
+    if (!call->body || call->body->complete || call->body->held) {
+        return 1;
+    }
+    return call->state == AC_CALL_APP ? !call->was_read : !(call->want_client & POLLIN);
 }
 
 static int has_left(const ac_call_t *call, short got)

@@ -110,6 +110,20 @@ def test_while_the_app_writes(app, httpd, way, route):
     assert event["at"] - began < NOTICED
 
 
+@LEAVES
+@pytest.mark.parametrize("way", WAYS_1)
+@pytest.mark.parametrize("route", ["wait", "hold"])
+@pytest.mark.parametrize("framing,body", [("Content-Length: 5", b"hello"),
+                                          ("Content-Length: 9", b"hello"),
+                                          ("Transfer-Encoding: chunked", b"0\r\n\r\n")],
+                         ids=["whole", "half", "chunked"])
+def test_while_its_body_is_unread(app, httpd, way, route, framing, body, leave):
+    raw = ask(httpd, way, "POST", f"/probe/{route}?tag=u", framing, body=body)
+    app.wait_event(route, tag="u")
+    leave(raw)
+    gone(app, "u")
+
+
 def test_while_nobody_reads_the_body(app, httpd):
     raw = ask(httpd, "http", "POST", "/probe/wait?tag=f", "Content-Length: 99000000",
               body=b"x")
