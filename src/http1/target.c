@@ -16,6 +16,7 @@
 #include <strings.h>
 #include <apr_strings.h>
 #include "http1/line.h"
+#include "spec/settings.h"
 
 int ac_target_in_mount(const char *path, const char *prefix)
 {
@@ -218,4 +219,20 @@ const char *ac_target_build(const char *unparsed, const char *original_path,
         path = escaped_again(path, raw, len, p);
     }
     return args ? apr_pstrcat(p, path, "?", safe_query(args, p), NULL) : path;
+}
+
+const char *ac_target_inside(const char *location, const char *prefix)
+{
+    const char *path = location;
+    apr_size_t len = strlen(prefix);
+
+    if (strncasecmp(path, "http://", 7) == 0 || strncasecmp(path, "https://", 8) == 0) {
+        path += path[4] == ':' ? 7 : 8;
+        path += strcspn(path, "/?#");
+    }
+    if (strncmp(path, "//", 2) == 0 || strncmp(path, prefix, len) != 0
+        || path[len] != '/' || !ac_settings_path_is_valid(path)) {
+        return NULL;
+    }
+    return path;
 }

@@ -37,4 +37,8 @@ const char *ac_target_below(const char *path, const char *prefix);
  * sub-delims, ":", "@" and "/". */
 const char *ac_target_escape(const char *path, apr_pool_t *p);
 
+/* The path of a redirect, relative or absolute, that stays in the mount; else NULL.
+ * prefix as it stands in a URL. */
+const char *ac_target_inside(const char *location, const char *prefix);
+
 #endif

@@ -17,7 +17,7 @@
 #include "keeper/logfile.h"
 #include "keeper/service.h"
 #include "keeper/spawn.h"
-#include "spec/argv.h"
+#include "shared/target.h"
 
 static void answer_log(ac_keeper_t *k, uint64_t tag, apr_status_t rv, int fd)
 {
@@ -119,44 +119,6 @@ static void program_done(ac_keeper_t *k, ac_helper_t *helper, int wait_status)
     }
 }
 
-/* "|program arguments" or "|$command for a shell", as httpd writes it. */
-static const char **program_argv(const char *line, apr_pool_t *p)
-{
-    apr_array_header_t *words;
-
-    line += strspn(line, "|");
-    if (*line == '$') {
-        words = apr_array_make(p, 4, sizeof(const char *));
-        APR_ARRAY_PUSH(words, const char *) = "/bin/sh";
-        APR_ARRAY_PUSH(words, const char *) = "-c";
-        APR_ARRAY_PUSH(words, const char *) = line + 1;
-    }
-    else {
-        words = ac_argv_split(line, AC_QUOTES_UNIX, p);
-    }
-    if (!words || !words->nelts) {
-        return NULL;
-    }
-    APR_ARRAY_PUSH(words, const char *) = NULL;
-    return (const char **)words->elts;
-}
-
-static const char **program_env(apr_pool_t *p)
-{
-    static const char *const names[] = { "PATH", "LANG", "TZ" };
-    const char **env = apr_pcalloc(p, 4 * sizeof(*env));
-    int i, n = 0;
-
-    for (i = 0; i < 3; ++i) {
-        const char *value = getenv(names[i]);
-
-        if (value) {
-            env[n++] = apr_pstrcat(p, names[i], "=", value, NULL);
-        }
-    }
-    return env;
-}
-
 static apr_status_t run_program(ac_keeper_t *k, const ac_keeper_app_t *app,
                                 const ac_kproc_t *proc)
 {
@@ -168,14 +130,14 @@ static apr_status_t run_program(ac_keeper_t *k, const ac_keeper_app_t *app,
     ac_spawned_t spawned;
     int ends[2];
 
-    what.argv = proc->log.file ? program_argv(proc->log.file, k->ptemp) : NULL;
+    what.argv = proc->log.file ? ac_log_program_argv(proc->log.file, k->ptemp) : NULL;
     if (!what.argv) {
         return APR_EINVAL;
     }
     if (pipe2(ends, O_CLOEXEC) < 0) {
         return errno;
     }
-    what.env = program_env(k->ptemp);
+    what.env = ac_log_program_env(k->ptemp);
     what.in = ends[0];
     rv = ac_spawn(&spawned, &what);
     close(ends[0]);

@@ -240,8 +240,6 @@ void ac_protocol_stop(ac_run_t *run);
  * was told. */
 int ac_warm_done(ac_run_t *run);
 void ac_warm_stop(ac_run_t *run);
-/* The path of a redirect that stays in the app, else NULL. */
-const char *ac_warm_inside(const char *location, const char *prefix);
 
 /* notify.c */
 void ac_notify_read(ac_manager_t *m, ac_watch_t *w);

@@ -11,6 +11,7 @@
 #include <apr_strings.h>
 
 #include "manager/port.h"
+#include "shared/target.h"
 #include "spec/argv.h"
 #include "spec/handler.h"
 
@@ -179,40 +180,15 @@ static void describe(ac_instance_t *inst, ac_run_t *run)
     inst->prefix = home->spec->prefix;
 }
 
-/* web.config of every published ASP.NET Core app names a log file and says that
- * it is off: its output belongs into the error log then. An Off of the
- * administrator's means no output at all. */
+/* The manager's names outlive a spec. */
 static void choose_log(ac_log_target_t *target, const ac_home_t *home, apr_pool_t *p)
 {
-    const ac_settings_t *set = home->set;
-    const char *file = set->stdout_log_file.v;
-    int on = set->stdout_log_enabled.v == AC_ON
-             || (set->stdout_log_enabled.v == AC_AUTO
-                 && set->stdout_log_file.origin != AC_ORIGIN_WEBCONFIG);
-
-    memset(target, 0, sizeof(*target));
+    ac_log_target_choose(target, home->spec, home->set, p);
     target->app = home->name;
     target->log_index = home->log_index;
     target->log_level = home->log_level;
-    target->plain_level = home->spec->plain_level;
-    target->max_size = (uint64_t)set->stdout_log_max_size.v;
-    target->keep = (uint32_t)set->stdout_log_keep.v;
-    if ((set->stdout_log_enabled.v == AC_OFF
-         && set->stdout_log_enabled.origin != AC_ORIGIN_WEBCONFIG)
-        || !ac_handler_is_on(set, AC_HANDLER_CONSOLE, 1)) {
+    if (!ac_handler_is_on(home->set, AC_HANDLER_CONSOLE, 1)) {
         target->mode = AC_LOG_NONE;
-    }
-    else if (!on || !file || !*file || strcasecmp(file, "errorlog") == 0) {
-        target->mode = AC_LOG_ERRORLOG;
-    }
-    else if (*file == '|') {
-        target->mode = AC_LOG_PROGRAM;
-        target->file = file + 1;
-    }
-    else {
-        target->mode = AC_LOG_FILE;
-        target->file = *file == '/' ? file
-                       : apr_pstrcat(p, home->spec->folder, "/", file, NULL);
     }
 }
 

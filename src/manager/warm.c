@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <apr_strings.h>
@@ -208,22 +207,6 @@ static int went_wrong(ac_run_t *run, const char *what)
     return 1;
 }
 
-const char *ac_warm_inside(const char *location, const char *prefix)
-{
-    const char *path = location;
-    apr_size_t len = strlen(prefix);
-
-    if (strncasecmp(path, "http://", 7) == 0 || strncasecmp(path, "https://", 8) == 0) {
-        path += path[4] == ':' ? 7 : 8;
-        path += strcspn(path, "/?#");
-    }
-    if (strncmp(path, "//", 2) == 0 || strncmp(path, prefix, len) != 0
-        || path[len] != '/' || !ac_settings_path_is_valid(path)) {
-        return NULL;
-    }
-    return path;
-}
-
 static int is_redirect(const ac_response_t *head)
 {
     return head->status >= 300 && head->status < 400 && head->status != 304;
@@ -236,7 +219,7 @@ static int follow(ac_run_t *run)
     const char *location = is_redirect(warm->head)
                            ? apr_table_get(warm->head->headers, "Location") : NULL;
     const char *path = location && !warm->redirected
-                       ? ac_warm_inside(location, warm->prefix) : NULL;
+                       ? ac_target_inside(location, warm->prefix) : NULL;
 
     if (!path) {
         return 0;

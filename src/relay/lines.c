@@ -79,6 +79,14 @@ void ac_lines_feed(ac_lines_t *lines, const char *data, apr_size_t len,
     }
 }
 
+void ac_lines_flush(ac_lines_t *lines, ac_line_fn *fn, void *baton)
+{
+    if (lines->len) {
+        hand_out(lines, lines->buf, lines->len, 0, fn, baton);
+        release(lines);
+    }
+}
+
 void ac_lines_end(ac_lines_t *lines, ac_line_fn *fn, void *baton)
 {
     if (lines->len || lines->cut) {

@@ -10,7 +10,8 @@
  * AC_LINE_MAX comes out in pieces: `begins` and `ends` say which part of it a
  * piece is, so that raw targets can put it together again and logs can mark the
  * cut. A beginning without a newline waits in here, which takes at most
- * AC_LINE_MAX bytes of heap and nothing while no line is begun. Pure. */
+ * AC_LINE_MAX bytes of heap and nothing while no line is begun; who does not want
+ * to wait any longer has it handed out as a piece. Pure. */
 
 #include <apr.h>
 
@@ -33,6 +34,8 @@ typedef void ac_line_fn(void *baton, const ac_line_t *line);
 
 void ac_lines_feed(ac_lines_t *lines, const char *data, apr_size_t len,
                    ac_line_fn *fn, void *baton);
+/* The beginning of a line goes out as it is, and what follows as its continuation. */
+void ac_lines_flush(ac_lines_t *lines, ac_line_fn *fn, void *baton);
 /* End of the pipe: hands out what has no newline and frees the buffer. */
 void ac_lines_end(ac_lines_t *lines, ac_line_fn *fn, void *baton);
 

@@ -244,6 +244,23 @@ static void link_ready(ac_relay_watch_t *watch, uint32_t events)
     }
 }
 
+static apr_status_t ask_keeper(ac_streams_t *streams, uint64_t tag, const char *stamp)
+{
+    relay_t *relay = streams->owner;
+    ac_wire_writer_t w;
+    apr_pool_t *p;
+    apr_status_t status;
+
+    /* Not the scratch pool, in which the message that led here may be. */
+    apr_pool_create(&p, NULL);
+    ac_message_begin(&w, AC_MSG_OPEN_LOG, p);
+    ac_wire_put_u64(&w, tag);
+    ac_wire_put_str(&w, stamp);
+    status = ac_outbox_send(&relay->keeper.outbox, &w, NULL, 0);
+    apr_pool_destroy(p);
+    return status;
+}
+
 /* What the keeper has open is not ours: above all the write ends of output
  * pipes, which would hide their end from us. */
 static void close_others(int link, int peer)
@@ -296,7 +313,7 @@ static void outlive(relay_t *relay)
 {
     ac_streams_abandon(&relay->streams);
     while (ac_streams_open(&relay->streams)) {
-        ac_relay_loop_once(&relay->loop, -1);
+        ac_relay_loop_once(&relay->loop, ac_streams_hurry(&relay->streams));
         ac_streams_sweep(&relay->streams);
     }
 }
@@ -328,12 +345,13 @@ void ac_relay_main(int link, int peer)
     relay.logs.loop = &relay.loop;
     relay.streams.loop = &relay.loop;
     relay.streams.logs = &relay.logs;
-    relay.streams.keeper = &relay.keeper.outbox;
+    relay.streams.ask = ask_keeper;
+    relay.streams.owner = &relay;
     link_init(&relay, &relay.keeper, link);
     link_init(&relay, &relay.manager, peer);
 
     while (relay.keeper.watch.fd >= 0) {
-        ac_relay_loop_once(&relay.loop, -1);
+        ac_relay_loop_once(&relay.loop, ac_streams_hurry(&relay.streams));
         ac_streams_sweep(&relay.streams);
         if (relay.keeper.watch.fd >= 0) {
             link_watch(&relay.keeper);

@@ -14,6 +14,7 @@
 #include "base/log.h"
 
 #define READ_SIZE (64 * 1024)
+#define QUIET apr_time_from_msec(400)
 #define DRAIN_MAX (1024 * 1024)     /* of an app that never stops printing */
 
 typedef struct input_t {
@@ -21,6 +22,7 @@ typedef struct input_t {
     ac_relay_watch_t watch;
     ac_lines_t lines;
     ac_level_state_t level;
+    apr_time_t begun;           /* when the last of a line without its end came; 0 */
 } input_t;
 
 struct ac_stream_t {
@@ -100,9 +102,6 @@ static int ask_for_next(ac_sink_t *sink)
     ac_stream_t *stream = sink->owner;
     apr_time_t now = ac_clock_now();
     char stamp[AC_STAMP_SIZE];
-    ac_wire_writer_t w;
-    apr_pool_t *p;
-    apr_status_t status;
 
     /* A stamp has seconds, so a second file within one would be the first again;
      * and a program that ends at once is not started in a loop. */
@@ -110,14 +109,8 @@ static int ask_for_next(ac_sink_t *sink)
         return 0;
     }
     ac_format_stamp(stamp, apr_time_now());
-    apr_pool_create(&p, NULL);
-    ac_message_begin(&w, AC_MSG_OPEN_LOG, p);
-    ac_wire_put_u64(&w, stream->tag);
-    ac_wire_put_str(&w, stamp);
-    status = ac_outbox_send(stream->all->keeper, &w, NULL, 0);
-    apr_pool_destroy(p);
     stream->asked = now;
-    return status == APR_SUCCESS;
+    return stream->all->ask(stream->all, stream->tag, stamp) == APR_SUCCESS;
 }
 
 static void to_error_log(ac_stream_t *stream)
@@ -238,9 +231,16 @@ void ac_streams_sweep(ac_streams_t *streams)
     }
 }
 
+static void note_begun(input_t *in)
+{
+    in->stream->all->begun += (in->lines.len > 0) - (in->begun > 0);
+    in->begun = in->lines.len ? ac_clock_now() : 0;
+}
+
 static void input_end(input_t *in)
 {
     ac_lines_end(&in->lines, push_line, in);
+    note_begun(in);
     ac_outlet_flush(&in->stream->outlet);
     ac_relay_watch_close(in->stream->all->loop, &in->watch);
     if (inputs_ended(in->stream)) {
@@ -262,6 +262,7 @@ static int input_read(input_t *in)
         ac_capture_add(&in->stream->capture, buf, (apr_size_t)n);
         /* What the app wrote at once stays together in the log. */
         ac_lines_feed(&in->lines, buf, (apr_size_t)n, push_line, in);
+        note_begun(in);
         ac_outlet_flush(&in->stream->outlet);
         return 1;
     }
@@ -284,6 +285,38 @@ static void drain(ac_stream_t *stream)
     while (rounds-- > 0 && input_read(&stream->in[0]) + input_read(&stream->in[1]) > 0) {
         continue;
     }
+}
+
+static void hurry(input_t *in)
+{
+    ac_lines_flush(&in->lines, push_line, in);
+    note_begun(in);
+    ac_outlet_flush(&in->stream->outlet);
+}
+
+int ac_streams_hurry(ac_streams_t *streams)
+{
+    apr_time_t now, next = 0;
+    ac_stream_t *stream;
+    int i;
+
+    if (!streams->begun) {
+        return -1;
+    }
+    now = ac_clock_now();
+    for (stream = streams->first; stream; stream = stream->next) {
+        for (i = 0; i < 2; ++i) {
+            input_t *in = &stream->in[i];
+
+            if (in->begun && now - in->begun >= QUIET) {
+                hurry(in);
+            }
+            else if (in->begun) {
+                next = ac_clock_earlier(next, in->begun + QUIET);
+            }
+        }
+    }
+    return next ? (int)apr_time_as_msec(next - now) + 1 : -1;
 }
 
 /* Only this read end's own description becomes non-blocking: the app writes to

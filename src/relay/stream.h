@@ -18,20 +18,27 @@
 #include "relay/lines.h"
 #include "relay/logs.h"
 #include "shared/message.h"
-#include "shared/outbox.h"
 
 #define AC_STREAMS_ENDED 32
 
 typedef struct ac_stream_t ac_stream_t;
+typedef struct ac_streams_t ac_streams_t;
 
-typedef struct ac_streams_t {
+/* Asks for the first or next file of a stream, or for its program; the answer comes by
+ * ac_streams_opened(), not before this returns. */
+typedef apr_status_t ac_streams_ask_fn(ac_streams_t *streams, uint64_t tag,
+                                       const char *stamp);
+
+struct ac_streams_t {
     ac_relay_loop_t *loop;
     ac_logs_t *logs;
-    ac_outbox_t *keeper;        /* where files and programs are asked for */
+    ac_streams_ask_fn *ask;
+    void *owner;                /* of whoever is asked */
     ac_stream_t *first;         /* in order of arrival */
     ac_stream_t *ended;         /* captures of those that are gone, latest first */
     int ending;                 /* streams at their end whose lines still wait */
-} ac_streams_t;
+    int begun;                  /* inputs with the beginning of a line */
+};
 
 /* Takes the one or two descriptors. A known tag gets another target instead. */
 void ac_streams_put(ac_streams_t *streams, uint64_t tag, uint32_t pid,
@@ -46,6 +53,10 @@ void ac_streams_drain(ac_streams_t *streams);
 /* To be called after every event: lets go of streams that are at their end and
  * written out, and of the oldest when too many wait for a log that takes nothing. */
 void ac_streams_sweep(ac_streams_t *streams);
+/* What was printed without a newline, a prompt or a last word, and is not followed by
+ * anything for a moment, goes out as it is. The milliseconds until that is to be looked
+ * at again; -1: nothing is begun. */
+int ac_streams_hurry(ac_streams_t *streams);
 /* Nobody opens files or programs any more: what waits for one goes to the error
  * log. */
 void ac_streams_abandon(ac_streams_t *streams);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/inotify.h>
 
+#include "http1/target.h"
 #include "manager/hint.h"
 #include "manager/loop.h"
 
@@ -461,7 +462,7 @@ START_TEST(test_redirects_that_stay_in_the_app)
     size_t i;
 
     for (i = 0; i < sizeof(seen) / sizeof(seen[0]); ++i) {
-        const char *path = ac_warm_inside(seen[i].location, seen[i].prefix);
+        const char *path = ac_target_inside(seen[i].location, seen[i].prefix);
 
         ck_assert_msg(!path == !seen[i].path, "%s", seen[i].location);
         ck_assert(!path || strcmp(path, seen[i].path) == 0);

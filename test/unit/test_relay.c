@@ -65,6 +65,25 @@ START_TEST(lines_come_out_whole)
 }
 END_TEST
 
+START_TEST(begun_line_goes_out_on_demand)
+{
+    ac_lines_t lines = { NULL, 0, 0 };
+
+    ac_lines_flush(&lines, see, NULL);
+    ck_assert_str_eq(seen, "");
+    feed(&lines, "name: ");
+    ac_lines_flush(&lines, see, NULL);
+    ac_lines_flush(&lines, see, NULL);
+    ck_assert_str_eq(seen, "name: >|");
+    ck_assert_ptr_null(lines.buf);
+    feed(&lines, "tea\nlast");
+    ck_assert_str_eq(seen, "name: >|<tea|");
+    ac_lines_flush(&lines, see, NULL);
+    ac_lines_end(&lines, see, NULL);
+    ck_assert_str_eq(seen, "name: >|<tea|last>|<|");
+}
+END_TEST
+
 START_TEST(lines_keep_no_memory_between_lines)
 {
     ac_lines_t lines = { NULL, 0, 0 };
@@ -420,6 +439,7 @@ static TCase *pure(void)
 
     tcase_add_checked_fixture(tcase, setup, NULL);
     tcase_add_test(tcase, lines_come_out_whole);
+    tcase_add_test(tcase, begun_line_goes_out_on_demand);
     tcase_add_test(tcase, lines_keep_no_memory_between_lines);
     tcase_add_test(tcase, long_line_is_cut_at_the_bound);
     tcase_add_test(tcase, line_of_exactly_the_bound_is_one_piece);

@@ -261,6 +261,35 @@ START_TEST(lines_written_at_once_stay_together)
 }
 END_TEST
 
+static void await_content(const char *text)
+{
+    int tries;
+
+    for (tries = 0; tries < 1000 && !strstr(content(log_fd), text); ++tries) {
+        poll(NULL, 0, 10);
+    }
+    ck_assert_ptr_nonnull(strstr(content(log_fd), text));
+}
+
+/* A prompt, or the last word of a program that hangs. */
+START_TEST(line_without_an_end_is_not_kept_for_long)
+{
+    int ends[2];
+
+    start_stream(7, &to_error_log, ends);
+    print(ends[0], "which tea? ");
+    print(ends[1], "<4>none is le");
+    await_content("app shop: which tea?  [continues]\n");
+    await_content("[appcore:warn] [pid 4242] app shop: none is le [continues]\n");
+    print(ends[0], "green\n");
+    await_content("app shop: [continued] green\n");
+    close(ends[0]);
+    close(ends[1]);
+    finish();
+    ck_assert_ptr_null(strstr(content(log_fd), "[continued] \n"));
+}
+END_TEST
+
 /* The question overtakes nothing: what is in the pipes counts, also right after
  * the stream was announced and after the process is gone. */
 START_TEST(capture_drains_first)
@@ -485,6 +514,7 @@ TCase *test_relay_process(void)
     tcase_add_test(tcase, output_reaches_the_error_log_line_by_line);
     tcase_add_test(tcase, levels_decide_what_is_written);
     tcase_add_test(tcase, lines_written_at_once_stay_together);
+    tcase_add_test(tcase, line_without_an_end_is_not_kept_for_long);
     tcase_add_test(tcase, capture_drains_first);
     tcase_add_test(tcase, old_captures_go);
     tcase_add_test(tcase, manager_says_sentences);
