@@ -314,8 +314,6 @@ static const char *idle_inside(const ac_settings_t *set, apr_pool_t *p)
         { "AppCoreProcessesPerApplication", set->processes_per_application.origin },
         { "AppCoreMaxConcurrency", set->max_concurrency.origin },
         { "AppCoreStartMode", set->start_mode.origin },
-        { "AppCoreWarmUpPath", set->warm_up.origin },
-        { "AppCoreStdoutLogFile", set->stdout_log_file.origin },
         { "AppCoreRecycleOnFileChange", set->recycle_files.origin },
     };
     const char *text = "";
@@ -421,6 +419,8 @@ static ac_config_known_t *make_app(ac_config_pass_t *pass, server_rec *s,
     known->app = app;
     fill_mount(&known->mount, spec, pass->p);
     known->mount.index = pass->apps->nelts;
+    known->addresses = apr_array_make(pass->p, 1, sizeof(const char *));
+    known->mount.addresses = known->addresses;
     APR_ARRAY_PUSH(pass->apps, ac_config_known_t *) = known;
     APR_ARRAY_PUSH(pass->table->specs, ac_spec_t *) = spec;
     check_app(pass, known);

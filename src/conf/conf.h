@@ -24,6 +24,8 @@ typedef struct ac_mount_t {
     apr_ipsubnet_t **trusted;   /* NULL-terminated */
     const apr_array_header_t *sendfile; /* absolute folders, const char * */
     const char *static_folder;  /* absolute, or NULL */
+    const apr_array_header_t *addresses;        /* const char *: its URLs, at all
+                                                 * virtual hosts */
     int index;                  /* 0 … number of apps - 1: per-child state of the app */
 } ac_mount_t;
 

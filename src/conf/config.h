@@ -94,6 +94,7 @@ typedef struct ac_config_pass_t {
 typedef struct ac_config_known_t {
     ac_spec_t *spec;
     ac_mount_t mount;           /* what its mounts have in common */
+    apr_array_header_t *addresses;      /* mount.addresses, as it grows */
     const ac_config_mount_t *first;     /* the AppCoreMount that made it */
     const ac_config_app_t *app; /* its <AppCoreApp>, or NULL */
     uint32_t https_ports;       /* different TLS ports seen, up to two */

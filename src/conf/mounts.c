@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <apr_strings.h>
+#include "ap_listen.h"
 #include "http_core.h"
 #include "http_log.h"
 #include "http_main.h"
@@ -60,6 +61,44 @@ static void note_port(const ac_config_pass_t *pass, ac_config_known_t *known,
     }
 }
 
+static void note_address(const ac_config_pass_t *pass, ac_config_known_t *known,
+                         const server_rec *s, uint32_t port)
+{
+    const char *host = s->server_hostname ? s->server_hostname : "localhost";
+    const char *url = apr_psprintf(pass->p, "%s://%s:%u%s", ac_config_scheme(pass, s),
+                                   host, port, known->spec->prefix);
+    int i;
+
+    for (i = 0; i < known->addresses->nelts; ++i) {
+        if (!strcmp(APR_ARRAY_IDX(known->addresses, i, const char *), url)) {
+            return;
+        }
+    }
+    APR_ARRAY_PUSH(known->addresses, const char *) = url;
+}
+
+/* A virtual host may have several ports; a main server that names none has those that
+ * are listened to. */
+static void note_addresses(const ac_config_pass_t *pass, ac_config_known_t *known,
+                           const server_rec *s)
+{
+    const server_addr_rec *addr;
+    const ap_listen_rec *lr;
+
+    for (addr = s->is_virtual ? s->addrs : NULL; addr; addr = addr->next) {
+        if (addr->host_port || s->port) {
+            note_address(pass, known, s, addr->host_port ? addr->host_port : s->port);
+        }
+    }
+    if (!s->is_virtual && s->port) {
+        note_address(pass, known, s, s->port);
+        return;
+    }
+    for (lr = s->is_virtual ? NULL : ap_listeners; lr; lr = lr->next) {
+        note_address(pass, known, s, lr->bind_addr->port);
+    }
+}
+
 /* Longest prefix first; among equal lengths by bytes, so that one length is a
  * run in which a binary search works. */
 static int compare_mounts(const void *a, const void *b)
@@ -90,6 +129,7 @@ static void add_mounts(ac_config_pass_t *pass, server_rec *s,
         if (known) {
             APR_ARRAY_PUSH(list, ac_mount_t) = known->mount;
             note_port(pass, known, s);
+            note_addresses(pass, known, s);
             known->spec->login |= ac_config_has_login(pass, s, mount->prefix);
         }
     }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <apr_strings.h>
 #include "spec/bundle.h"
+#include "spec/expand.h"
 #include "spec/json.h"
 
 #define CANDIDATES_MAX 64
@@ -88,6 +89,14 @@ static int runs_hooks(const json_t *options)
     return !json_is_false(hooks) && !(text && !strcasecmp(text, "false"));
 }
 
+static const char *expanded(const ac_look_t *look, int i)
+{
+    const char *arg = APR_ARRAY_IDX(look->launch->argv, i, const char *);
+
+    return look->launch->expand == AC_EXPAND_PERCENT
+           ? ac_env_expand(arg, look->env, look->p) : arg;
+}
+
 /* What argv runs, without ".dll", relative to the folder; NULL where options of
  * the host may change what that means. */
 static const char *base_of(const ac_look_t *look)
@@ -98,9 +107,9 @@ static const char *base_of(const ac_look_t *look)
     apr_size_t len = strlen(look->req->folder);
 
     if (!strcmp(slash ? slash + 1 : arg, "dotnet")) {
-        arg = argv->nelts > 1 ? APR_ARRAY_IDX(argv, 1, const char *) : "";
+        arg = argv->nelts > 1 ? expanded(look, 1) : "";
         if (!strcmp(arg, "exec") && argv->nelts > 2) {
-            arg = APR_ARRAY_IDX(argv, 2, const char *);
+            arg = expanded(look, 2);
         }
         if (strlen(arg) < 5 || strcmp(arg + strlen(arg) - 4, ".dll")) {
             return NULL;

@@ -177,7 +177,8 @@ static void take_web_config(ac_look_t *look, const ac_webconfig_t *web)
     ac_look_refresh(look);
     if (web->overlay->warm_up.v->nelts > 0
         && look->set->warm_up.origin == AC_ORIGIN_WEBCONFIG
-        && look->set->start_mode.v != AC_START_ALWAYS_RUNNING) {
+        && look->set->start_mode.v != AC_START_ALWAYS_RUNNING
+        && !ac_look_is_inside(look)) {
         ac_look_notice(look, "web.config: <applicationInitialization> needs "
                        "AppCoreStartMode AlwaysRunning");
     }
