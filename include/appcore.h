@@ -208,14 +208,16 @@ typedef struct appcore_host {
     /* Any thread, once, if init() answers APPCORE_PENDING, perhaps before it does: NULL
      * if the app takes requests from now on. */
     void (*started)(const struct appcore_host *, const appcore_failure *);
-    /* Any thread, once: the app has ended, or wants to be replaced; httpd replaces the
-     * child. New connections wait for the new one; what still comes on those of this one
-     * is answered with 503 and Retry-After. */
+    /* Any thread, once: the app has ended; httpd replaces the child. New connections wait
+     * for the new one; what still comes on those of this one is answered with 503 and
+     * Retry-After. */
     void (*ended)(const struct appcore_host *, int exit_code, appcore_str why);
-
     /* Any thread: abort(), and over HTTP/2 the client is told this code (RFC 9113, 7),
      * if it is 1 to 99 and no answer has begun; else httpd chooses one. */
     int (*reset)(appcore_request, uint32_t code);
+    /* Any thread: the app wants another process. httpd replaces the child, and no request
+     * is refused if the app serves all that still come until shutdown(). */
+    void (*replace)(const struct appcore_host *, appcore_str why);
 } appcore_host;
 
 /* What init() gets; lives as long as the process. */

@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 #include <time.h>
 
+#include "ap_listen.h"
 #include "apr_strings.h"
 #include "http_log.h"
 #include "http_main.h"
@@ -15,6 +16,7 @@
 #include "inproc/guard.h"
 #include "inproc/leave.h"
 #include "inproc/minder.h"
+#include "inproc/outcome.h"
 #include "inproc/output.h"
 #include "inproc/watch.h"
 
@@ -111,14 +113,32 @@ void ac_inproc_leave(ac_inproc_t *inproc, ac_inproc_waiter_t *waiter)
     pthread_mutex_unlock(&inproc->mutex);
 }
 
+static int length(appcore_str text)
+{
+    return !text.p ? 0 : text.len < WHY_MAX ? (int)text.len : WHY_MAX;
+}
+
+/* It goes on until the MPM has no more requests for it. */
+void ac_inproc_replace(ac_inproc_t *inproc, appcore_str why)
+{
+    ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, inproc->server, "app %s: %.*s; this "
+                 "process of httpd is replaced", inproc->mount->spec->name, length(why),
+                 why.p ? why.p : "");
+    ac_inproc_lost(inproc);
+    ac_leave_begin(1);
+}
+
 void ac_inproc_ended(ac_inproc_t *inproc, int exit_code, appcore_str why)
 {
-    int len = !why.p ? 0 : why.len < WHY_MAX ? (int)why.len : WHY_MAX;
+    int len = length(why);
     int before;
 
     pthread_mutex_lock(&inproc->mutex);
     before = inproc->has_ended;
     inproc->has_ended = 1;
+    /* A start that was not over has no other outcome. */
+    inproc->concluded |= !inproc->told;
+    pthread_cond_broadcast(&inproc->changed);
     pthread_mutex_unlock(&inproc->mutex);
     if (before) {
         return;
@@ -151,6 +171,7 @@ static ac_inproc_t *make(const ac_mount_t *mount, server_rec *s)
     inproc->max_body = -1;
     pthread_mutex_init(&inproc->serial, NULL);
     pthread_mutex_init(&inproc->mutex, NULL);
+    pthread_cond_init(&inproc->changed, NULL);
     APR_RING_INIT(&inproc->waiters, ac_inproc_waiter_t, link);
     return inproc;
 }
@@ -209,17 +230,33 @@ static void start_all(void)
     }
 }
 
-static void wait_for_all(void)
+/* 1: somebody still starts. */
+static int wait_until(apr_time_t when)
 {
-    struct timespec until;
+    struct timespec until = {
+        .tv_sec = (time_t)apr_time_sec(when),
+        .tv_nsec = (long)apr_time_usec(when) * 1000
+    };
+    int starting;
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += apr_time_sec(PATIENCE);
     pthread_mutex_lock(&apps.mutex);
     while (apps.starting > 0
            && pthread_cond_timedwait(&apps.settled, &apps.mutex, &until) == 0) {
     }
+    starting = apps.starting;
     pthread_mutex_unlock(&apps.mutex);
+    return starting > 0;
+}
+
+/* Limits of starts that are shorter than our patience come to their end meanwhile. */
+static void wait_for_all(void)
+{
+    apr_time_t end = ac_clock_now() + PATIENCE, now;
+
+    do {
+        now = ac_clock_now();
+    } while (wait_until(ac_clock_earlier(ac_outcome_check_limits(now), end))
+             && now < end);
 }
 
 static void init_child(int n)
@@ -255,19 +292,40 @@ static const char *name_all(apr_pool_t *p)
 /* The first one's log and levels are those of all. */
 static void redirect_output(server_rec *s, apr_pool_t *pchild)
 {
-    const ac_inproc_t *first = NULL;
+    ac_log_target_t target = { .mode = AC_LOG_ERRORLOG };
+    ac_inproc_t *first = NULL;
     apr_status_t rv;
     int i;
 
     for (i = 0; i < apps.n && !first; i++) {
         first = apps.by_index[i];
     }
-    rv = ac_output_begin(s, first->server, name_all(first->p),
-                         first->mount->spec->log_level, first->mount->spec->plain_level,
-                         pchild);
-    if (rv != APR_SUCCESS && rv != APR_ENOTIMPL) {
+    first->speaks = 1;
+    target.app = name_all(first->p);
+    target.log_level = first->mount->spec->log_level;
+    target.plain_level = first->mount->spec->plain_level;
+    rv = ac_output_begin(s, first->server, &target, pchild);
+    if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, rv, s, "what apps in process print goes "
                      "to httpd's stderr as it is");
+    }
+}
+
+static void warn_of_buckets(server_rec *s)
+{
+    int i = 0;
+
+    if (ap_num_listen_buckets < 2) {
+        return;
+    }
+    while (!apps.by_index[i]) {
+        i++;
+    }
+    if (ac_inproc_says(apps.by_index[i], AC_SAYS_BUCKETS)) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "ListenCoresBucketsRatio gives "
+                     "children of httpd %d sets of listening sockets: those that host "
+                     "apps in process cannot be replaced when an app ends or changes, "
+                     "but by a graceful restart; 0 allows it", ap_num_listen_buckets);
     }
 }
 
@@ -312,11 +370,12 @@ void ac_inproc_child_init(apr_pool_t *pchild, server_rec *s)
         return;
     }
     ac_inproc_enter();
+    warn_of_buckets(s);
     redirect_output(s, pchild);
     ac_guard_init(exiting);
     ac_leave_init(s);
     ac_minder_add(do_signals);
-    ac_minder_add(ac_inproc_check_limits);
+    ac_minder_add(ac_outcome_check_limits);
     ac_watch_init();
     ac_end_init(pchild);
     ac_inproc_start_init();

@@ -30,6 +30,7 @@
 #include "apr_ring.h"
 #include "conf/conf.h"
 #include "inproc/plan.h"
+#include "shared/message.h"
 #include "shared/report.h"
 
 typedef enum ac_inproc_state_e {
@@ -67,6 +68,7 @@ typedef struct ac_inproc_t {
     void *instance;             /* as init() set it */
     _Atomic int state;          /* ac_inproc_state_e */
     _Atomic int quiesced;       /* quiesce() was called */
+    _Atomic int is_lost;        /* this child is a loss that counts */
     _Atomic int forgotten;      /* shutdown() was called: nothing is any more */
     apr_int64_t max_body;       /* maxAllowedContentLength; -1: none */
     const ac_report_t *report;  /* why it failed */
@@ -74,6 +76,7 @@ typedef struct ac_inproc_t {
     apr_size_t page_len;
     pthread_mutex_t serial;     /* held in callbacks of an app that is not thread-safe */
     pthread_mutex_t mutex;      /* of what follows */
+    pthread_cond_t changed;     /* told, concluded */
     struct ac_inproc_waiters_t waiters;
     int returned;               /* init() did: instance is known */
     int told;                   /* whether it started: it did unless `failed` */
@@ -82,12 +85,17 @@ typedef struct ac_inproc_t {
     int concluded;              /* the state says how it went */
     ac_result_t result;         /* if it failed */
     const char *evidence;
+    const char *warming;        /* the page that it is asked for before it is ready */
+    int warm_fd;                /* of the client that asks */
 
     /* Of the thread that starts it. */
     apr_pool_t *p;
     appcore_config config;
     ac_plan_t plan;
     ac_launch_t *launch;
+    ac_log_target_t log;
+    const char **env;           /* its environment, NULL-terminated */
+    int speaks;                 /* the child's output is its */
     apr_time_t begun;           /* ac_clock_now() scale */
     ac_inproc_file_t file;      /* watch.c's */
     int is_ending, is_down;     /* end.c's: shutdown() was called, and returned */
@@ -119,7 +127,7 @@ void ac_inproc_lost(ac_inproc_t *inproc);
 int ac_inproc_lost_too_often(ac_inproc_t *inproc);
 /* 1 in one child of all: for lines that are true of every one. */
 enum { AC_SAYS_NOTICES = 1, AC_SAYS_OUTSIDE = 2, AC_SAYS_TOO_OFTEN = 4,
-       AC_SAYS_COPIES = 8 };
+       AC_SAYS_COPIES = 8, AC_SAYS_BUCKETS = 16 };
 int ac_inproc_says(const ac_inproc_t *inproc, unsigned what);
 /* The child ends in good order. */
 void ac_inproc_close(void);
@@ -133,8 +141,6 @@ void ac_inproc_leave(ac_inproc_t *inproc, ac_inproc_waiter_t *waiter);
 /* start.c. Starts the app on a thread of its own; errno where there is none. */
 void ac_inproc_start_init(void);
 int ac_inproc_start(ac_inproc_t *inproc);
-/* The minder's duty: starts that take too long fail. */
-apr_time_t ac_inproc_check_limits(apr_time_t now);
 /* One that was offline starts after all. */
 void ac_inproc_restart(ac_inproc_t *inproc);
 
@@ -142,6 +148,7 @@ void ac_inproc_restart(ac_inproc_t *inproc);
 void ac_inproc_fill_own(ac_inproc_t *inproc);
 void ac_inproc_started(ac_inproc_t *inproc, const appcore_failure *failure);
 void ac_inproc_ended(ac_inproc_t *inproc, int exit_code, appcore_str why);
+void ac_inproc_replace(ac_inproc_t *inproc, appcore_str why);
 /* What init() is told. */
 void ac_inproc_fill_config(ac_inproc_t *inproc);
 

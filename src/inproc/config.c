@@ -68,13 +68,16 @@ static void add_arguments(ac_inproc_t *inproc)
 
 static void add_addresses(ac_inproc_t *inproc)
 {
-    const ac_spec_t *spec = inproc->mount->spec;
-    appcore_str *address = apr_palloc(inproc->p, sizeof(*address));
+    const apr_array_header_t *urls = inproc->mount->addresses;
+    appcore_str *addresses = apr_pcalloc(inproc->p, (apr_size_t)(urls->nelts + 1)
+                                                    * sizeof(*addresses));
+    int i;
 
-    *address = str(apr_psprintf(inproc->p, "%s://%s:%u%s", spec->scheme, spec->host,
-                                spec->port, spec->prefix));
-    inproc->config.addresses = address;
-    inproc->config.n_addresses = 1;
+    for (i = 0; i < urls->nelts; i++) {
+        addresses[i] = str(APR_ARRAY_IDX(urls, i, const char *));
+    }
+    inproc->config.addresses = addresses;
+    inproc->config.n_addresses = (size_t)urls->nelts;
 }
 
 static uint32_t ask_mpm(int what)

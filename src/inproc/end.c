@@ -35,9 +35,11 @@ static int is_there(ac_inproc_t *inproc)
     int state = atomic_load(&inproc->state);
     int is_there;
 
+    /* One that runs may have failed all the same: by what it answered before it was
+     * ready. */
     pthread_mutex_lock(&inproc->mutex);
-    is_there = inproc->returned && !(inproc->told && inproc->failed)
-               && state != AC_INPROC_FAILED;
+    is_there = inproc->returned && (inproc->told ? !inproc->failed
+                                                 : state != AC_INPROC_FAILED);
     pthread_mutex_unlock(&inproc->mutex);
     return is_there;
 }

@@ -22,8 +22,14 @@ static void ended(const appcore_host *host, int exit_code, appcore_str why)
     ac_inproc_ended(app_of(host), exit_code, why);
 }
 
+static void replace(const appcore_host *host, appcore_str why)
+{
+    ac_inproc_replace(app_of(host), why);
+}
+
 void ac_inproc_fill_own(ac_inproc_t *inproc)
 {
     inproc->host.started = started;
     inproc->host.ended = ended;
+    inproc->host.replace = replace;
 }

@@ -33,7 +33,7 @@ void ac_inproc_enter(void)
 
 void ac_inproc_lost(ac_inproc_t *inproc)
 {
-    if (shared.losses) {
+    if (shared.losses && !atomic_exchange(&inproc->is_lost, 1)) {
         ac_losses_add(shared.losses, inproc->mount->index, ac_clock_now());
     }
 }

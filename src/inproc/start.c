@@ -15,11 +15,12 @@
 #include "http_log.h"
 #include "base/clock.h"
 #include "inproc/host.h"
-#include "inproc/leave.h"
 #include "inproc/load.h"
+#include "inproc/outcome.h"
 #include "inproc/output.h"
+#include "inproc/warm.h"
 #include "inproc/watch.h"
-#include "spec/handler.h"
+#include "shared/target.h"
 #include "spec/look.h"
 
 APLOG_USE_MODULE(appcore);
@@ -28,7 +29,6 @@ APLOG_USE_MODULE(appcore);
 #define STACK_SIZE (8 * 1024 * 1024)
 /* ANCM's sub-statuses of 500. */
 #define START_FAILED 30
-#define TOO_SLOW 37
 #define SUBSTATUS_MAX 38
 
 static struct {
@@ -57,24 +57,22 @@ static void look(ac_inproc_t *inproc)
     inproc->launch->home = ac_inproc_home(inproc);
     inproc->set = ac_launch_settings(spec, inproc->launch, inproc->p);
     inproc->max_body = inproc->launch->max_content_length;
+    ac_log_target_choose(&inproc->log, spec, inproc->set, inproc->p);
 }
 
-static const char **environment_of(const ac_inproc_t *inproc)
-{
-    const ac_spec_t *spec = inproc->mount->spec;
-    const ac_instance_t nothing = { .is_logged = 1, .prefix = spec->prefix };
-
-    return ac_launch_env(spec, inproc->launch, &nothing, (const char *const *)environ,
-                         inproc->p);
-}
-
-/* The name of what is loaded, too, may hold %VAR%. */
+/* The app's environment, from that of the process, and with it arguments, of which
+ * even the name of what is loaded may hold %VAR%. */
 static void expand(ac_inproc_t *inproc)
 {
-    const ac_instance_t nothing = { .prefix = inproc->mount->spec->prefix };
-    const char *const *env = environment_of(inproc);
-    const char **argv = ac_launch_argv(inproc->launch, &nothing, env, inproc->p);
+    const ac_spec_t *spec = inproc->mount->spec;
+    const ac_instance_t inst = {
+        .is_logged = inproc->log.mode == AC_LOG_ERRORLOG, .prefix = spec->prefix
+    };
+    const char **argv;
 
+    inproc->env = ac_launch_env(spec, inproc->launch, &inst, (const char *const *)environ,
+                                inproc->p);
+    argv = ac_launch_argv(inproc->launch, &inst, inproc->env, inproc->p);
     apr_array_clear(inproc->launch->argv);
     for (; *argv; argv++) {
         APR_ARRAY_PUSH(inproc->launch->argv, const char *) = *argv;
@@ -103,66 +101,6 @@ static void say_notices(const ac_inproc_t *inproc)
     for (i = 0; says && i < notices->nelts; i++) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, inproc->server, "app %s: %s",
                      inproc->mount->spec->name, APR_ARRAY_IDX(notices, i, const char *));
-    }
-}
-
-/* One outcome per start: its own, or that it takes too long. */
-static int claim(ac_inproc_t *inproc)
-{
-    int is_first;
-
-    pthread_mutex_lock(&inproc->mutex);
-    is_first = !inproc->concluded;
-    inproc->concluded = 1;
-    pthread_mutex_unlock(&inproc->mutex);
-    return is_first;
-}
-
-/* What ANCM adds to its page for hosters. */
-static const char *error_link(const ac_settings_t *set)
-{
-    const ac_env_var_t *var = ac_settings_env(set, "ANCM_ADDITIONAL_ERROR_PAGE_LINK");
-
-    return var && !var->secret ? var->value : NULL;
-}
-
-/* Perhaps beside a thread that still looks or loads, hence the pool. */
-static void publish(ac_inproc_t *inproc, const ac_result_t *result, const char *evidence)
-{
-    const ac_launch_t *launch = inproc->launch;
-    ac_report_t *report;
-    apr_pool_t *p;
-
-    apr_pool_create_unmanaged_ex(&p, NULL, NULL);
-    report = apr_pcalloc(p, sizeof(*report));
-    report->result = *result;
-    report->when = apr_time_now();
-    report->wait_status = -1;
-    report->lasted = ac_clock_now() - inproc->begun;
-    report->evidence = evidence;
-    report->folder = inproc->mount->spec->folder;
-    report->output = ac_output_captured(p);
-    report->link = error_link(inproc->set);
-    if (launch) {
-        report->found = launch->found;
-        report->kind = (uint32_t)launch->kind;
-        report->notices = launch->notices;
-    }
-    inproc->report = report;
-    if (result->fault != AC_FAULT_BREAKER) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, inproc->server, "app %s did not start in "
-                     "process (%d.%d): %s%s%s%s", inproc->mount->spec->name,
-                     result->http_status, result->substatus, result->detail,
-                     evidence ? " [" : "", evidence ? evidence : "",
-                     evidence ? "]" : "");
-    }
-    ac_inproc_become(inproc, AC_INPROC_FAILED);
-}
-
-static void fail(ac_inproc_t *inproc, const ac_result_t *result, const char *evidence)
-{
-    if (claim(inproc)) {
-        publish(inproc, result, evidence);
     }
 }
 
@@ -195,45 +133,21 @@ static void note(ac_inproc_t *inproc, int failed, const appcore_failure *theirs)
                      "%s", *what ? what : "its start failed, and it did not say why");
 }
 
-/* After init() has returned and the app's word is known. */
-static void conclude(ac_inproc_t *inproc)
-{
-    if (inproc->failed) {
-        fail(inproc, &inproc->result, *inproc->evidence ? inproc->evidence : NULL);
-        return;
-    }
-    if (!claim(inproc)) {
-        return;
-    }
-    ap_log_error(APLOG_MARK, APLOG_INFO, 0, inproc->server, "app %s runs in process, "
-                 "from %s, ready after %" APR_TIME_T_FMT " ms", inproc->mount->spec->name,
-                 inproc->plan.file, apr_time_as_msec(ac_clock_now() - inproc->begun));
-    ac_inproc_become(inproc, AC_INPROC_READY);
-}
-
-/* An app may say so on a thread of its own before init() has returned and self is
- * known. */
+/* An app may say so on a thread of its own, and before init() has returned. */
 void ac_inproc_started(ac_inproc_t *inproc, const appcore_failure *failure)
 {
-    int is_first;
-
     pthread_mutex_lock(&inproc->mutex);
-    is_first = !inproc->told;
-    if (is_first) {
+    if (!inproc->told) {
         note(inproc, failure != NULL, failure);
+        pthread_cond_broadcast(&inproc->changed);
     }
-    is_first &= inproc->returned;
     pthread_mutex_unlock(&inproc->mutex);
-    if (is_first) {
-        conclude(inproc);
-    }
 }
 
 static void call_init(ac_inproc_t *inproc)
 {
     appcore_failure failure = { .size = sizeof(failure) };
     int rv = APPCORE_OK;
-    int now;
 
     if (inproc->app.init) {
         rv = inproc->app.init(&inproc->host, &inproc->config, &inproc->instance,
@@ -245,11 +159,37 @@ static void call_init(ac_inproc_t *inproc)
         && (!inproc->told || (rv != APPCORE_OK && !inproc->failed))) {
         note(inproc, rv != APPCORE_OK, &failure);
     }
-    now = inproc->told;
     pthread_mutex_unlock(&inproc->mutex);
-    if (now) {
-        conclude(inproc);
+}
+
+/* 1 once the app has said how it went; 0 if nobody wants to know any more. */
+static int await_word(ac_inproc_t *inproc)
+{
+    int goes_on;
+
+    pthread_mutex_lock(&inproc->mutex);
+    while (!inproc->told && !inproc->concluded) {
+        pthread_cond_wait(&inproc->changed, &inproc->mutex);
     }
+    goes_on = !inproc->concluded;
+    pthread_mutex_unlock(&inproc->mutex);
+    return goes_on;
+}
+
+static void conclude(ac_inproc_t *inproc)
+{
+    if (inproc->failed) {
+        ac_outcome_fail(inproc, &inproc->result,
+                        *inproc->evidence ? inproc->evidence : NULL);
+        return;
+    }
+    if (!ac_inproc_warm_up(inproc) || !ac_outcome_claim(inproc)) {
+        return;
+    }
+    ap_log_error(APLOG_MARK, APLOG_INFO, 0, inproc->server, "app %s runs in process, "
+                 "from %s, ready after %" APR_TIME_T_FMT " ms", inproc->mount->spec->name,
+                 inproc->plan.file, apr_time_as_msec(ac_clock_now() - inproc->begun));
+    ac_inproc_become(inproc, AC_INPROC_READY);
 }
 
 /* .NET reads its own and the app's settings from the environment of its process.
@@ -257,14 +197,14 @@ static void call_init(ac_inproc_t *inproc)
  * that comes later than that is the look's fault, on a disk that hangs. */
 static void set_environment(ac_inproc_t *inproc)
 {
-    const char **env;
+    const char **var;
 
     pthread_mutex_lock(&child.mutex);
-    for (env = environment_of(inproc); *env; env++) {
-        const char *sign = strchr(*env, '=');
+    for (var = inproc->env; *var; var++) {
+        const char *sign = strchr(*var, '=');
 
-        if (sign && sign != *env) {
-            setenv(apr_pstrmemdup(inproc->p, *env, (apr_size_t)(sign - *env)), sign + 1,
+        if (sign && sign != *var) {
+            setenv(apr_pstrmemdup(inproc->p, *var, (apr_size_t)(sign - *var)), sign + 1,
                    1);
         }
     }
@@ -291,7 +231,7 @@ static void load(ac_inproc_t *inproc)
 
     ac_inproc_host(inproc);
     if (!ac_inproc_load(&inproc->app, inproc->plan.file, &result)) {
-        fail(inproc, &result, NULL);
+        ac_outcome_fail(inproc, &result, NULL);
         return;
     }
     warn_of_copies(inproc);
@@ -302,12 +242,8 @@ static void load(ac_inproc_t *inproc)
     ac_inproc_fill_own(inproc);
     ac_inproc_fill_config(inproc);
     call_init(inproc);
-}
-
-static void settle(ac_inproc_t *inproc, ac_inproc_state_e state)
-{
-    if (claim(inproc)) {
-        ac_inproc_become(inproc, state);
+    if (await_word(inproc)) {
+        conclude(inproc);
     }
 }
 
@@ -318,7 +254,7 @@ static void leave_outside(ac_inproc_t *inproc)
                      "of process, although AppCoreHostingModel says InProcess: %s",
                      inproc->mount->spec->name, inproc->plan.why);
     }
-    settle(inproc, AC_INPROC_OUTSIDE);
+    ac_outcome_settle(inproc, AC_INPROC_OUTSIDE);
 }
 
 /* What nobody else can host is not available until a reload. */
@@ -333,12 +269,28 @@ static void refuse_often(ac_inproc_t *inproc)
                      "hosted in process: %s", inproc->mount->spec->name, why);
     }
     if (inproc->plan.decision == AC_PLAN_DOTNET) {
-        settle(inproc, AC_INPROC_OUTSIDE);
+        ac_outcome_settle(inproc, AC_INPROC_OUTSIDE);
         return;
     }
     ac_inproc_refuse(&result, AC_FAULT_BREAKER, 0, "%s", why);
     result.http_status = 503;
-    fail(inproc, &result, NULL);
+    ac_outcome_fail(inproc, &result, NULL);
+}
+
+/* The output of the child is that of the first of its apps, in the order of the
+ * configuration, unless that lives elsewhere. One that is offline says so when it comes
+ * back. */
+static void aim_output(ac_inproc_t *inproc)
+{
+    ac_log_target_t elsewhere = { .mode = AC_LOG_ERRORLOG };
+
+    if (!inproc->speaks || inproc->plan.decision == AC_PLAN_OFFLINE) {
+        return;
+    }
+    elsewhere.log_level = inproc->log.log_level;
+    elsewhere.plain_level = inproc->log.plain_level;
+    ac_output_aim(inproc->plan.decision == AC_PLAN_OUTSIDE ? &elsewhere : &inproc->log,
+                  inproc->mount->spec->folder);
 }
 
 static void *start(void *data)
@@ -347,15 +299,16 @@ static void *start(void *data)
 
     look(inproc);
     decide(inproc);
+    aim_output(inproc);
     ac_watch_remember(inproc);
     switch (inproc->plan.decision) {
     case AC_PLAN_FAILED:
-        fail(inproc, &inproc->plan.result, NULL);
+        ac_outcome_fail(inproc, &inproc->plan.result, NULL);
         break;
     case AC_PLAN_OFFLINE:
         inproc->page = inproc->launch->survey.page;
         inproc->page_len = inproc->launch->survey.page_len;
-        settle(inproc, AC_INPROC_OFFLINE);
+        ac_outcome_settle(inproc, AC_INPROC_OFFLINE);
         break;
     case AC_PLAN_OUTSIDE:
         leave_outside(inproc);
@@ -385,44 +338,4 @@ int ac_inproc_start(ac_inproc_t *inproc)
     rv = pthread_create(&thread, &attr, start, inproc);
     pthread_attr_destroy(&attr);
     return rv;
-}
-
-/* Limits ------------------------------------------------------------------ */
-
-/* As ANCM: the process is replaced, so that the next request tries again. */
-static void give_up(ac_inproc_t *inproc)
-{
-    ac_result_t result = AC_RESULT_OK;
-
-    ac_inproc_refuse(&result, AC_FAULT_TIMEOUT, TOO_SLOW,
-                     "it did not start within AppCoreStartupTimeLimit (%d s)",
-                     (int)inproc->set->startup_time_limit.v);
-    publish(inproc, &result, NULL);
-    if (!ac_handler_is_on(inproc->set, AC_HANDLER_NO_RECYCLE, 0)) {
-        ac_inproc_lost(inproc);
-        ac_leave_begin(0);
-    }
-}
-
-apr_time_t ac_inproc_check_limits(apr_time_t now)
-{
-    apr_time_t next = 0;
-    int i;
-
-    for (i = 0; i < ac_inproc_count(); i++) {
-        ac_inproc_t *inproc = ac_inproc_at(i);
-        apr_time_t due;
-
-        if (!inproc || atomic_load(&inproc->state) != AC_INPROC_STARTING) {
-            continue;
-        }
-        due = inproc->begun + apr_time_from_sec(inproc->set->startup_time_limit.v);
-        if (now < due) {
-            next = ac_clock_earlier(next, due);
-        }
-        else if (claim(inproc)) {
-            give_up(inproc);
-        }
-    }
-    return next;
 }

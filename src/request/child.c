@@ -21,6 +21,7 @@
 #include "request/dispatch.h"
 #include "request/policy.h"
 #include "request/request.h"
+#include "request/warm.h"
 #include "request/workers.h"
 #include "shared/message.h"
 
@@ -252,5 +253,6 @@ void ac_request_child_init(apr_pool_t *pchild, server_rec *s)
     serving = 1;
     ac_child_hello();
     ac_call_child_init(pchild);
+    ac_request_warm_init();
     ac_inproc_child_init(pchild, s);
 }

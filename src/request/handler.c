@@ -16,6 +16,7 @@
 #include "request/request.h"
 #include "request/serve.h"
 #include "request/static.h"
+#include "request/warm.h"
 
 APLOG_USE_MODULE(appcore);
 
@@ -95,5 +96,6 @@ static int handle(request_rec *r)
 void ac_request_register_hooks(apr_pool_t *p)
 {
     ac_route_register(p);
+    ac_request_warm_register();
     ap_hook_handler(handle, NULL, NULL, APR_HOOK_MIDDLE);
 }

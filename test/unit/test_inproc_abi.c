@@ -154,6 +154,7 @@ MEMBER(appcore_host, 168, ended, void (*)(const appcore_host *, int,
        appcore_str));
 ENDS(appcore_host, 176, ended);
 MEMBER(appcore_host, 176, reset, int (*)(appcore_request, uint32_t));
+MEMBER(appcore_host, 184, replace, void (*)(const appcore_host *, appcore_str));
 
 MEMBER(appcore_config, 0, size, size_t);
 MEMBER(appcore_config, 8, version, uint32_t);
