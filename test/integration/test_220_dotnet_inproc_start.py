@@ -258,7 +258,8 @@ def test_abort_ends_the_child_alone(server, path, words):
 def test_stop_application_replaces_the_child(server):
     old = server.pid()
     assert server.get("/stop").status == 200
-    server.env.wait_log(r"app own has ended with exit code 0: it stops itself")
+    server.env.wait_log(r"app own: it stops itself \(StopApplication\); this process of "
+                        "httpd is replaced")
     server.has_another(old)
 
 

@@ -11,6 +11,7 @@
  *   wait               for stop()
  *   block              until hostfxr_fake_release_main()
  *   tell               writes signal mask, arguments and properties to the log
+ *   post               asks to be called back for request 9
  *   inside             on_io() blocks from now on, until hostfxr_fake_release()
  *   text TEXT          hostfxr says something
  *   return NUMBER      the end of Main, in any base */
@@ -282,6 +283,25 @@ static void tell(context_t *context)
     }
 }
 
+static void called_back(void *app, appcore_request request, void *data, int result)
+{
+    (void)app;
+    (void)data;
+    (void)result;
+    bridge->host->log(bridge->host, request, APPCORE_LOG_INFO, str("called back for 9"));
+}
+
+static void post(void)
+{
+    static int times;
+
+    bridge->host->post(9, called_back, NULL);
+    if (++times > 1) {
+        bridge->host->log(bridge->host, 0, APPCORE_LOG_INFO, str("posted again"));
+        times = 0;
+    }
+}
+
 static void do_one(context_t *context, const char *command, const char *argument)
 {
     static const ac_dotnet_calls_t calls = {
@@ -314,6 +334,9 @@ static void do_one(context_t *context, const char *command, const char *argument
     }
     else if (!strcmp(command, "inside")) {
         block_inside = 1;
+    }
+    else if (!strcmp(command, "post")) {
+        post();
     }
     else if (!strcmp(command, "text")) {
         writer(argument);

@@ -2,6 +2,7 @@
  * Part of mod_appcore; see LICENSE. */
 
 #include "test_dotnet.h"
+#include "test_dotnet_host.h"
 
 #include <dlfcn.h>
 #include <limits.h>
@@ -14,194 +15,6 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-#include "appcore.h"
-
-/* The whole of appcore-dotnet.so with fake_hostfxr.so in place of .NET: what the app
- * does in Main is written in App.dll.script. */
-
-/* What the host was told, one line each. */
-typedef struct heard_t {
-    pthread_mutex_t lock;
-    pthread_cond_t more;
-    size_t len;
-    char text[65536];
-} heard_t;
-
-static heard_t heard;
-static void *fake;
-static void *app;
-
-static void hear(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-static void hear(const char *format, ...)
-{
-    va_list args;
-    int len;
-
-    pthread_mutex_lock(&heard.lock);
-    va_start(args, format);
-    len = vsnprintf(heard.text + heard.len, sizeof(heard.text) - heard.len, format, args);
-    va_end(args);
-    ck_assert_int_lt(heard.len + len, sizeof(heard.text));
-    heard.len += (size_t)len;
-    pthread_cond_broadcast(&heard.more);
-    pthread_mutex_unlock(&heard.lock);
-}
-
-static void wait_for(const char *text)
-{
-    struct timespec until;
-    int rc = 0;
-
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += 20;
-    pthread_mutex_lock(&heard.lock);
-    while (!strstr(heard.text, text) && rc == 0) {
-        rc = pthread_cond_timedwait(&heard.more, &heard.lock, &until);
-    }
-    pthread_mutex_unlock(&heard.lock);
-    ck_assert_msg(rc == 0, "%s is not in what was heard:\n%s", text, heard.text);
-}
-
-static int was_heard(const char *text)
-{
-    int found;
-
-    pthread_mutex_lock(&heard.lock);
-    found = strstr(heard.text, text) != NULL;
-    pthread_mutex_unlock(&heard.lock);
-    return found;
-}
-
-static int respond(appcore_request request, int status, appcore_str reason,
-                   const appcore_field *fields, size_t n, const struct iovec *body,
-                   size_t n_body)
-{
-    (void)request;
-    (void)reason;
-    hear("respond %d %.*s %.*s\n", status, n ? (int)fields[0].name.len : 0,
-         n ? fields[0].name.p : "", n_body ? (int)body[0].iov_len : 0,
-         n_body ? (const char *)body[0].iov_base : "");
-    return APPCORE_OK;
-}
-
-static void host_log(const appcore_host *host, appcore_request request, int level,
-                     appcore_str line)
-{
-    (void)host;
-    (void)request;
-    hear("log %d %.*s\n", level, (int)line.len, line.p);
-}
-
-static void started(const appcore_host *host, const appcore_failure *failure)
-{
-    (void)host;
-    if (!failure) {
-        hear("started\n");
-        return;
-    }
-    hear("not started 500.%d exit %d: %.*s | %.*s\n", (int)failure->substatus,
-         (int)failure->exit_code, (int)failure->what.len, failure->what.p,
-         (int)failure->evidence.len, failure->evidence.p);
-}
-
-static void ended(const appcore_host *host, int exit_code, appcore_str why)
-{
-    (void)host;
-    hear("ended %d: %.*s\n", exit_code, (int)why.len, why.p);
-}
-
-static const appcore_host host = {
-    .size = sizeof(host),
-    .version = APPCORE_ABI,
-    .respond = respond,
-    .log = host_log,
-    .started = started,
-    .ended = ended
-};
-
-#define STR(text) { text, sizeof(text) - 1 }
-
-static appcore_field settings[5];
-static const appcore_str arguments[] = { STR("--urls"), STR("x y") };
-static appcore_config config;
-
-static void set(size_t i, const char *name, const char *value)
-{
-    settings[i].name = (appcore_str){ name, strlen(name) };
-    settings[i].value = (appcore_str){ value, strlen(value) };
-}
-
-static const char *fake_path(void)
-{
-    static char path[PATH_MAX];
-    const char *build = getenv("builddir");
-
-    snprintf(path, sizeof(path), "%s/test/unit/.libs/fake_hostfxr.so",
-             build ? build : ".");
-    return path;
-}
-
-static void call_fake(const char *name)
-{
-    void (*function)(void);
-
-    *(void **)&function = dlsym(fake, name);
-    ck_assert_ptr_nonnull(function);
-    function();
-}
-
-static void setup(void)
-{
-    char resolved[PATH_MAX];
-
-    test_dotnet_make_folder();
-    test_dotnet_write("net8.0/AppCore.AspNetCore.dll", "");
-    test_dotnet_write("root/host/fxr/10.0.0/README", "");
-    ck_assert_ptr_nonnull(realpath(fake_path(), resolved));
-    ck_assert_int_eq(symlink(resolved, test_dotnet_path("root/host/fxr/10.0.0/"
-                                                        "libhostfxr.so")), 0);
-    fake = dlopen(resolved, RTLD_NOW | RTLD_LOCAL);
-    ck_assert_ptr_nonnull(fake);
-    call_fake("hostfxr_fake_forget");
-    memset(&heard, 0, sizeof(heard));
-    pthread_mutex_init(&heard.lock, NULL);
-    pthread_cond_init(&heard.more, NULL);
-    set(0, "appcore.assembly", test_dotnet_path("App.dll"));
-    set(1, "appcore.companion", test_dotnet_path("net8.0/AppCore.AspNetCore.dll"));
-    set(2, "appcore.dotnetRoot", test_dotnet_path("root"));
-    set(3, "StackSize", "200000");
-    set(4, "setcurrentdirectory", "FALSE");
-    config = (appcore_config){
-        .size = sizeof(config),
-        .version = APPCORE_ABI,
-        .folder = { settings[0].value.p, settings[0].value.len - strlen("/App.dll") },
-        .settings = settings,
-        .n_settings = 5,
-        .arguments = arguments,
-        .n_arguments = 2,
-        .shutdown_ms = 100
-    };
-}
-
-static int init(appcore_failure *failure)
-{
-    return appcore_app_v1()->init(&host, &config, &app, failure);
-}
-
-static void start(const char *script)
-{
-    appcore_failure failure = { .size = sizeof(failure) };
-
-    test_dotnet_write_assembly("App.dll", TEST_DOTNET_ASSEMBLY);
-    test_dotnet_write("App.dll.script", script);
-    ck_assert_int_eq(init(&failure), APPCORE_PENDING);
-}
-
-static void shut_down(uint32_t limit_ms)
-{
-    appcore_app_v1()->shutdown(app, limit_ms);
-}
 
 /* A start that fails, to its end. */
 static void start_and_fail(const char *script, const char *expected)
@@ -473,16 +286,43 @@ END_TEST
 
 START_TEST(the_app_may_stop_itself)
 {
-    start("hook\nready\nstopping\nblock\nstopped\nreturn 7\n");
-    wait_for("ended 0: it stops itself (StopApplication)\n");
+    start("hook\nready\nstopping\nwait\nstopped\nreturn 7\n");
+    wait_for("replace: it stops itself (StopApplication)\n");
     /* Those that were on their way are still served. */
     handle();
     ck_assert(was_heard("respond 200  managed\n"));
-    call_fake("hostfxr_fake_release_main");
     shut_down(20000);
-    ck_assert(!was_heard("ended 7"));
+    ck_assert(!was_heard("ended"));
     handle();
     ck_assert(was_heard("respond 503 Retry-After \n"));
+}
+END_TEST
+
+START_TEST(the_app_may_not_wait_for_its_host)
+{
+    start("hook\nready\nstopping\nblock\nstopped\nreturn 7\n");
+    wait_for("replace: it stops itself (StopApplication)\n");
+    call_fake("hostfxr_fake_release_main");
+    wait_for("ended 7: Main returned with exit code 7\n");
+    shut_down(20000);
+}
+END_TEST
+
+START_TEST(what_is_posted_does_not_run_after_the_end)
+{
+    start("hook\nready\npost\nblock\npost\nwait\nstopped\nreturn 0\n");
+    wait_for("posted\n");
+    posted.fn(app, 9, posted.data, APPCORE_OK);
+    ck_assert(was_heard("called back for 9\n"));
+    posted.fn = NULL;
+    call_fake("hostfxr_fake_release_main");
+    wait_for("posted again");
+    shut_down(20000);
+    heard.len = 0;
+    heard.text[0] = '\0';
+    ck_assert_ptr_nonnull(posted.fn);
+    posted.fn(app, 9, posted.data, APPCORE_OK);
+    ck_assert(!was_heard("called back"));
 }
 END_TEST
 
@@ -654,7 +494,7 @@ TCase *test_dotnet_start(void)
     TCase *tc = tcase_create("start");
 
     tcase_set_timeout(tc, 60);
-    tcase_add_checked_fixture(tc, setup, test_dotnet_remove_folder);
+    tcase_add_checked_fixture(tc, host_setup, test_dotnet_remove_folder);
     tcase_add_test(tc, an_app_starts_serves_and_stops);
     tcase_add_test(tc, the_app_gets_its_arguments_and_properties);
     tcase_add_test(tc, an_app_that_brings_its_runtime_uses_that);
@@ -678,7 +518,7 @@ TCase *test_dotnet_end(void)
     TCase *tc = tcase_create("end");
 
     tcase_set_timeout(tc, 60);
-    tcase_add_checked_fixture(tc, setup, test_dotnet_remove_folder);
+    tcase_add_checked_fixture(tc, host_setup, test_dotnet_remove_folder);
     tcase_add_test(tc, an_app_that_is_ready_after_a_failure_is_stopped);
     tcase_add_test(tc, a_crash_at_the_start_leaves_somebody_to_tell_it);
     tcase_add_test(tc, a_host_may_leave_a_failed_app_alone);
@@ -686,6 +526,8 @@ TCase *test_dotnet_end(void)
     tcase_add_test(tc, a_crash_later_is_the_end);
     tcase_add_test(tc, main_may_return);
     tcase_add_test(tc, the_app_may_stop_itself);
+    tcase_add_test(tc, the_app_may_not_wait_for_its_host);
+    tcase_add_test(tc, what_is_posted_does_not_run_after_the_end);
     tcase_add_test(tc, the_end_may_be_asked_for_during_the_start);
     tcase_add_test(tc, an_app_that_does_not_end_is_left_behind);
     tcase_add_test(tc, an_app_that_is_left_behind_does_not_end_the_server);

@@ -28,7 +28,9 @@ internal sealed partial class AppCoreServer : IServer
     private readonly ILogger _log;
     private readonly TaskCompletionSource _drained =
         new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private int _isEnding, _isStopping, _isStopped;
+    private readonly TaskCompletionSource _released =
+        new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private int _isEnding, _isStopping, _isDraining, _isStopped;
     private bool _isClosed, _isStarted;
 
     public AppCoreServer(ILoggerFactory log, IOptions<IISServerOptions> iis,
@@ -69,7 +71,7 @@ internal sealed partial class AppCoreServer : IServer
         // An app that named others is reached by these all the same.
         SayAddresses();
         _isStarted = true;
-        // Whoever ends the app: requests that come now are the next child's.
+        // Whoever ends the app: httpd begins another child.
         _lifetime?.ApplicationStopping.Register(SayEnd);
         Contract.ForgetStartup();
         Calls.Open(this, number => new Exchange<TContext>(number, this, application));
@@ -85,6 +87,11 @@ internal sealed partial class AppCoreServer : IServer
             return;
         }
         SayEnd();
+        // Connections of this child may still bring requests, and nobody else can answer
+        // those; only httpd knows when there are none any more.
+        await _released.Task.WaitAsync(cancellationToken)
+            .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        Volatile.Write(ref _isDraining, 1);
         OnIdle();
         await _drained.Task.WaitAsync(cancellationToken)
             .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
@@ -104,6 +111,9 @@ internal sealed partial class AppCoreServer : IServer
         }
     }
 
+    /// <summary>httpd has no more requests for this child.</summary>
+    internal void Release() => _released.TrySetResult();
+
     internal void AskToStop()
     {
         try
@@ -119,7 +129,7 @@ internal sealed partial class AppCoreServer : IServer
     /// <summary>An exchange became free.</summary>
     internal void OnIdle()
     {
-        if (Volatile.Read(ref _isStopping) == 0)
+        if (Volatile.Read(ref _isDraining) == 0)
         {
             return;
         }

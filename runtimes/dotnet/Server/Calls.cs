@@ -174,6 +174,9 @@ internal static unsafe class Calls
 
     // StopApplication() runs what the app registered, which may take its time.
     [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
-    private static void Stop(uint limit) =>
+    private static void Stop(uint limit)
+    {
+        s_server.Release();
         ThreadPool.UnsafeQueueUserWorkItem(static _ => s_server.AskToStop(), null);
+    }
 }

@@ -14,12 +14,13 @@
  *   failed     started(why) FAILED  logged                 logged     logged
  *   crashed    the same, and its   logged: the process     the same   logged
  *              thread stays        ends
- *   stopping   -                    ended(why) LEFT        -          -
+ *   stopping   -                    replace(why)           -          -
  *   stopped    -                    the gate closes and empties
  *   Main ends  started(why) FAILED  ended(exit code) LEFT  -          -
  *
- * Each of started() and ended() is called once at most, without the lock, and not
- * after the host itself asked for the end. */
+ * Each of started(), replace() and ended() is called once at most, without the lock, and
+ * not after the host itself asked for the end. An app that stops serves on until the host
+ * asks, or its own time is over. */
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -39,6 +40,7 @@ typedef enum ac_app_state_e {
 typedef struct ac_app_t {
     const appcore_host *host;
     const appcore_config *config;
+    appcore_host outer;         /* the host as managed code sees it: see outer.c */
     ac_dotnet_bridge_t bridge;
     ac_dotnet_calls_t calls;    /* whole before the gate opens */
     ac_gate_t gate;
@@ -84,6 +86,8 @@ void ac_app_guard_exit(void);
 
 /* What managed code calls. */
 void ac_app_fill_bridge(ac_app_t *app);
+/* The host's functions, with the gate before what they call back later. */
+void ac_app_fill_outer(ac_app_t *app);
 
 /* Main has ended, or (with trouble set) was not reached. */
 void ac_app_returned(ac_app_t *app, int exit_code);

@@ -157,8 +157,20 @@ static void stopping(void)
 {
     ac_app_t *app = &ac_app;
 
-    if (move(app, AC_APP_READY, AC_APP_LEFT)) {
-        app->host->ended(app->host, 0, str("it stops itself (StopApplication)"));
+    static const char why[] = "it stops itself (StopApplication)";
+    int told;
+
+    if (!APPCORE_HAS(app->host, replace)) {
+        if (move(app, AC_APP_READY, AC_APP_LEFT)) {
+            app->host->ended(app->host, 0, str(why));
+        }
+        return;
+    }
+    pthread_mutex_lock(&app->lock);
+    told = app->state == AC_APP_READY && !app->asked;
+    pthread_mutex_unlock(&app->lock);
+    if (told) {
+        app->host->replace(app->host, str(why));
     }
 }
 
@@ -212,10 +224,11 @@ static void crashed(appcore_str what, appcore_str evidence)
 
 void ac_app_fill_bridge(ac_app_t *app)
 {
+    ac_app_fill_outer(app);
     app->bridge = (ac_dotnet_bridge_t){
         .size = sizeof(ac_dotnet_bridge_t),
         .version = AC_DOTNET_BRIDGE,
-        .host = app->host,
+        .host = &app->outer,
         .config = app->config,
         .ready = ready,
         .failed = failed,
