@@ -4,6 +4,7 @@
 #include "conn/block.h"
 
 #include <poll.h>
+#include <sys/eventfd.h>
 
 #include "base/clock.h"
 
@@ -12,6 +13,22 @@
 #define READ_AGAIN apr_time_from_sec(1)
 /* Too short to be worth a change of workers. */
 #define MOMENT apr_time_from_msec(4)
+
+/* Readable from the moment on when the child is to end. The MPM closes sockets of
+ * clients then, which wakes no poll(). */
+static int stop_fd = -1;
+
+void ac_block_child_init(void)
+{
+    stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+}
+
+void ac_block_stop(void)
+{
+    if (stop_fd >= 0) {
+        eventfd_write(stop_fd, 1);
+    }
+}
 
 static int timeout_ms(apr_time_t now, apr_time_t until)
 {
@@ -35,12 +52,14 @@ static short client_events(const ac_task_t *task)
 
 /* Waits until something that the task wants happened or `until` came. A client
  * of which nothing is wanted is not looked at in the first moments: most answers
- * come before it could leave, and looking at two sockets costs. */
-static void wait_once(ac_task_t *task, apr_time_t until, int young)
+ * come before it could leave, and looking at two sockets costs. 1 if the child is to
+ * end. */
+static int wait_once(ac_task_t *task, apr_time_t until, int young)
 {
-    struct pollfd pfd[2] = {
+    struct pollfd pfd[3] = {
         { .fd = task->fd, .events = task->want },
         { .fd = task->client_fd, .events = client_events(task) },
+        { .fd = young ? -1 : stop_fd, .events = POLLIN },
     };
     int n;
 
@@ -48,12 +67,13 @@ static void wait_once(ac_task_t *task, apr_time_t until, int young)
     if (young ? !task->want_client : !pfd[1].events && !task->client_is_socket) {
         pfd[1].fd = -1;
     }
-    n = poll(pfd, 2, timeout_ms(ac_clock_now(), until));
+    n = poll(pfd, 3, timeout_ms(ac_clock_now(), until));
     task->got = n > 0 ? pfd[0].revents : 0;
     task->got_client = n > 0 ? pfd[1].revents : 0;
     if (n == 0 && task->reads_body) {
         task->got_client = POLLIN;
     }
+    return n > 0 && pfd[2].revents;
 }
 
 static apr_time_t look_again(const ac_task_t *task, apr_time_t until)
@@ -73,7 +93,10 @@ int ac_block_run(ac_task_t *task)
     while ((rv = task->step(task)) == AC_TASK_WAIT) {
         apr_time_t until = ac_clock_earlier(task->deadline, slow_at);
 
-        wait_once(task, look_again(task, until), slow_at != 0);
+        if (wait_once(task, look_again(task, until), slow_at != 0)) {
+            task->r->connection->aborted = 1;
+            return AC_TASK_DROPPED;
+        }
         if (slow_at && ac_clock_now() >= slow_at) {
             task->slow(task);
             slow_at = 0;

@@ -289,13 +289,20 @@ static int run_async(park_t *pk, ac_task_t *task)
     return run_held(task);
 }
 
+static int end(ac_task_t *task, int rv)
+{
+    int answer = task->end(task, rv);
+
+    return rv == AC_TASK_DROPPED ? OK : answer;
+}
+
 int ac_park_run(ac_task_t *task)
 {
     park_t *pk;
     int rv;
 
     if (!can_park(task)) {
-        return task->end(task, run_held(task));
+        return end(task, run_held(task));
     }
     pk = park_of(task->r->connection);
     pk->task = task;
@@ -307,7 +314,7 @@ int ac_park_run(ac_task_t *task)
         give_accounts(pk);
         ac_nest_close(&pk->nest);
         pk->task = NULL;
-        rv = task->end(task, rv);
+        rv = end(task, rv);
     }
     return rv;
 }
@@ -323,7 +330,7 @@ static void finish(park_t *pk, int rv)
     ac_nest_close(&pk->nest);
     pk->task = NULL;
     /* From here on as httpd does after a handler, which r does not outlive. */
-    ap_die(task->end(task, rv), r);
+    ap_die(end(task, rv), r);
     ap_process_request_after_handler(r);
 }
 
@@ -496,12 +503,21 @@ static int pre_connection(conn_rec *c, void *csd)
     return OK;
 }
 
+static void child_stopping(apr_pool_t *pchild, int graceful)
+{
+    (void)pchild;
+    if (!graceful) {
+        ac_block_stop();
+    }
+}
+
 void ac_park_register_hooks(apr_pool_t *p)
 {
     (void)p;
     no_flush = ap_register_output_filter("APPCORE_NO_FLUSH", without_flush, NULL,
                                          AP_FTYPE_NETWORK - 1);
     ac_hold_register_hooks(p);
+    ap_hook_child_stopping(child_stopping, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_pre_connection(pre_connection, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_process_connection(process_connection, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_suspend_connection(suspend_connection, NULL, NULL, APR_HOOK_REALLY_LAST);
@@ -525,6 +541,7 @@ void ac_park_child_init(apr_pool_t *pchild, server_rec *s, unsigned limit,
     memset(&park, 0, sizeof(park));
     park.server = s;
     park.all.limit = limit;
+    ac_block_child_init();
     park.always = ap_exists_config_define("APPCORE_PARK_ALWAYS");
     if (!mpm_is_known()) {
         return;

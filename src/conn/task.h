@@ -34,7 +34,7 @@ struct ac_task_t {
     /* The worker goes and another one will come; at most once. */
     void (*parked)(ac_task_t *task);
     /* What step() returned last, or AC_TASK_DROPPED: gives back what is held and
-     * says what the handler returns. Once. */
+     * says what the handler returns, which nobody asks when it was dropped. Once. */
     int (*end)(ac_task_t *task, int rv);
     void *data;                 /* of whoever wrote the functions */
     struct ac_park_account_t *account;  /* NULL: never park */

@@ -8,13 +8,13 @@ import os
 import re
 import ssl
 import threading
-import time
 
 import pytest
 
 import client
 import inproc
 import probe
+from load import Clients
 from processes import wait_for
 
 pytestmark = pytest.mark.mpm
@@ -50,49 +50,6 @@ def await_apps(env, name):
     wait_for(lambda: pids(env) and all(
         re.search(rf"\[pid {pid}:.*app {name} runs in process", env.log_text())
         for pid in pids(env)), 30, "the app in every child")
-
-
-class Clients:
-    """Requests one after the other until told to stop, on fresh connections or on one
-    that is kept."""
-
-    def __init__(self, port, path, kinds=(False, True), tls=None):
-        self.port, self.path, self.tls = port, path, tls
-        self.answers, self.stop = [], threading.Event()
-        self.threads = [threading.Thread(target=self.run, args=(kept,))
-                        for kept in kinds]
-        for thread in self.threads:
-            thread.start()
-
-    def connect(self):
-        if not self.tls:
-            return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=30,
-                                           context=self.tls)
-
-    def run(self, kept):
-        connection = None
-        while not self.stop.is_set():
-            connection = connection or self.connect()
-            try:
-                connection.request("GET", self.path)
-                answer = connection.getresponse()
-                answer.read()
-                self.answers.append(answer.status)
-                again = kept and not answer.will_close
-            except OSError as error:
-                self.answers.append(error)
-                again = False
-            if not again:
-                connection.close()
-                connection = None
-            time.sleep(0.01)
-
-    def finish(self):
-        self.stop.set()
-        for thread in self.threads:
-            thread.join()
-        return self.answers
 
 
 def test_no_request_fails_while_the_child_is_replaced(httpd):
@@ -154,15 +111,17 @@ def test_app_that_ends_is_replaced(httpd):
     assert client.request(httpd.port, "/ending/").status == 200
 
 
-@pytest.mark.parametrize("how", ["exit", "crash"])
-def test_app_that_takes_its_child_down(httpd, how):
+@pytest.mark.parametrize("where", ["", "-thread"])
+@pytest.mark.parametrize("how", ["exit", "exit-0", "crash", "fault"])
+def test_app_that_takes_its_child_down(httpd, how, where):
     """exit(15) in a child is httpd's word for: stop the server."""
-    httpd.allow(r"app \w+ called exit\(15\), which ends this process",
-                "exit signal Abort", r"process \d+ of httpd ended while it hosted apps")
+    httpd.allow(r"app [\w-]+ called exit\(\d+\), which ends this process",
+                "exit signal (Abort|Segmentation)",
+                r"process \d+ of httpd ended while it hosted apps")
     start(httpd, how, conf=ONE)
     parent, old = httpd.httpd_pid(), pids(httpd)
     with pytest.raises((http.client.HTTPException, OSError)):
-        client.request(httpd.port, f"/{how}/{how}")
+        client.request(httpd.port, f"/{how}/{how}{where}")
     wait_for(lambda: not pids(httpd) >= old, 20, "the end of a child")
     assert client.request(httpd.port, f"/{how}/").status == 200
     assert httpd.httpd_pid() == parent
