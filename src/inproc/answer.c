@@ -5,12 +5,10 @@
 
 #include "inproc/table.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "http_connection.h"
 #include "http_core.h"
@@ -311,7 +309,8 @@ ac_call_end_e ac_answer_end(ac_call_t *call, int result)
     if (call->aborted || (atomic_load(&call->gone) && !call->finished)) {
         return cut_off(call);
     }
-    if (!whole && !call->finished && ac_call_look(call)) {
+    if (!whole && !call->finished
+        && (call->fault == APPCORE_GONE || ac_call_look(call))) {
         return cut_off(call);
     }
     if (call->finished || call->upgraded) {
@@ -525,21 +524,25 @@ int64_t ac_table_write(appcore_request number, const struct iovec *data, size_t 
     return rv;
 }
 
-/* Never a device or a pipe, and never waits for somebody to open its other end. */
-static int open_file(const char *path, struct stat *st)
+/* Never a device or a pipe, and never waits for somebody to open its other end. The
+ * file is APR's from the beginning: of one that was opened elsewhere (apr_os_file_put)
+ * a bucket that is set aside loses the descriptor. */
+static apr_file_t *open_file(const char *path, struct stat *st, apr_pool_t *p)
 {
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    apr_int32_t flags = APR_FOPEN_READ | APR_FOPEN_BINARY | APR_FOPEN_NONBLOCK
+                        | APR_FOPEN_SENDFILE_ENABLED;
+    apr_file_t *file;
+    int fd;
 
-    if (fd >= 0 && (fstat(fd, st) != 0 || !S_ISREG(st->st_mode))) {
-        close(fd);
-        fd = -1;
+    if (apr_file_open(&file, path, flags, APR_FPROT_OS_DEFAULT, p) != APR_SUCCESS) {
+        return NULL;
     }
-    return fd;
-}
-
-static apr_status_t close_file(void *file)
-{
-    return apr_file_close(file);
+    apr_os_file_get(&fd, file);
+    if (fstat(fd, st) != 0 || !S_ISREG(st->st_mode)) {
+        apr_file_close(file);
+        return NULL;
+    }
+    return file;
 }
 
 /* ABSENT if there is no such regular file, INVALID if it has no such part. */
@@ -547,21 +550,19 @@ static int file_part(apr_file_t **pfile, const char *path, int64_t offset,
                      int64_t *length, apr_pool_t *p)
 {
     struct stat st;
-    int fd = open_file(path, &st);
+    apr_file_t *file = open_file(path, &st, p);
 
-    if (fd < 0) {
+    if (!file) {
         return APPCORE_ABSENT;
     }
     if (*length < 0) {
         *length = st.st_size - offset;
     }
-    if (*length < 0 || offset > st.st_size || *length > st.st_size - offset
-        || apr_os_file_put(pfile, &fd, APR_FOPEN_READ | APR_FOPEN_SENDFILE_ENABLED, p)
-           != APR_SUCCESS) {
-        close(fd);
+    if (*length < 0 || offset > st.st_size || *length > st.st_size - offset) {
+        apr_file_close(file);
         return APPCORE_INVALID;
     }
-    apr_pool_cleanup_register(p, *pfile, close_file, apr_pool_cleanup_null);
+    *pfile = file;
     return APPCORE_OK;
 }
 

@@ -11,6 +11,7 @@ import pytest
 
 import env as environment
 import probe
+import processes
 from probe import (ABSENT, GONE, INVALID, OK, UNSUPPORTED, WAYS, WAYS_1, ask, curl,
                    digest, pattern)
 from processes import wait_for
@@ -378,6 +379,16 @@ def test_sendfile_that_must_not_wait(app, httpd, way):
     path = httpd.path("files", "open")
     answer = curl(httpd, way, f"/probe/sendfile?path={path}&nonblock=1")
     assert answer.body == (pattern(300000) if way == "http" else b"%d" % UNSUPPORTED)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_files_are_closed(httpd, way):
+    """Also where httpd keeps what the client has not taken yet, or HTTP/2 does."""
+    path = httpd.write("files", "many-times", text="x" * 3_000_000)
+    for _ in range(5):
+        assert len(curl(httpd, way, f"/probe/sendfile?path={path}").body) == 3_000_000
+    wait_for(lambda: not any((processes.descriptors(p.pid) or {}).get(path)
+                             for p in httpd.workers()), what="the end of all files")
 
 
 def test_sendfile_of_what_cannot_be_sent(app, httpd):

@@ -52,8 +52,9 @@ int route_info(call_t *call)
            && host->read(call->id, data, sizeof(data), 0) > 0) {
         /* what it is does not matter */
     }
-    text_add(&text, "{\"flags\":%u,\"remote_port\":%u,\"local_port\":%u,"
-             "\"content_length\":%lld,\"size\":%zu", info->flags, info->remote_port,
+    text_add(&text, "{\"number\":%llu,\"flags\":%u,\"remote_port\":%u,"
+             "\"local_port\":%u,\"content_length\":%lld,\"size\":%zu",
+             (unsigned long long)call->id, info->flags, info->remote_port,
              info->local_port, (long long)info->content_length, info->size);
     for (i = 0; i < sizeof(words) / sizeof(*words); ++i) {
         text_add_json(&text, words[i].name, words[i].value);
