@@ -127,10 +127,10 @@ def test_what_an_app_prints_is_logged(httpd):
         os.remove(httpd.path("core", name))
 
 
-@pytest.mark.parametrize("mode", ["crash", "exit"])
+@pytest.mark.parametrize("mode", ["crash", "exit", "exit-0", "exit-thread"])
 def test_start_that_takes_children_down(httpd, mode):
     """Again and again, until nobody tries any more; then httpd serves all the rest."""
-    httpd.allow(r"called exit\(15\), which ends this process", r"exit signal Abort",
+    httpd.allow(r"called exit\(\d+\), which ends this process", r"exit signal Abort",
                 r"process \d+ of httpd ended while it hosted apps in process",
                 rf"app {mode} is no longer hosted in process: it took processes of httpd",
                 rf"app {mode} does not run, answered with 503", "last words")

@@ -6,6 +6,7 @@
  * variable WORD. */
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,6 +85,13 @@ static void *end_later(void *data)
     return NULL;
 }
 
+static void *exit_later(void *data)
+{
+    (void)data;
+    usleep(300 * 1000);
+    exit(15);
+}
+
 static int start_thread(void *(*fn)(void *))
 {
     pthread_t thread;
@@ -112,6 +120,12 @@ static int init(const appcore_host *h, const appcore_config *c, void **app,
     if (mode("exit")) {
         exit(15);
     }
+    if (mode("exit-0")) {
+        exit(0);
+    }
+    if (mode("exit-thread")) {
+        return start_thread(exit_later) ? APPCORE_FAILED : APPCORE_PENDING;
+    }
     if (mode("hang")) {
         for (;;) {
             pause();
@@ -129,17 +143,57 @@ static int init(const appcore_host *h, const appcore_config *c, void **app,
     return APPCORE_OK;
 }
 
+/* Ends the process in the way that is named. */
+static void *go(void *data)
+{
+    const char *how = data;
+
+    if (!strcmp(how, "exit")) {
+        exit(15);
+    }
+    if (!strcmp(how, "exit-0")) {
+        exit(0);
+    }
+    if (!strcmp(how, "fault")) {
+        raise(SIGSEGV);
+    }
+    abort();
+}
+
+/* The same on a thread of the app's, while the worker waits for what never comes. */
+static void *go_elsewhere(void *data)
+{
+    pthread_t thread;
+
+    if (pthread_create(&thread, NULL, go, data) == 0) {
+        pthread_join(thread, NULL);
+    }
+    return NULL;
+}
+
+static const struct {
+    const char *path;
+    void *(*fn)(void *);
+    const char *how;
+} ends[] = {
+    { "/exit", go, "exit" }, { "/exit-0", go, "exit-0" }, { "/crash", go, "crash" },
+    { "/fault", go, "fault" }, { "/exit-thread", go_elsewhere, "exit" },
+    { "/exit-0-thread", go_elsewhere, "exit-0" },
+    { "/crash-thread", go_elsewhere, "crash" },
+    { "/fault-thread", go_elsewhere, "fault" },
+};
+
 static int handle(void *app, appcore_request r, const appcore_info *info, void **data)
 {
     char text[200];
+    size_t i;
 
     (void)app;
     (void)data;
-    if (is(info->path, "/exit")) {
-        exit(15);
-    }
-    if (is(info->path, "/crash")) {
-        abort();
+    for (i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
+        if (is(info->path, ends[i].path)) {
+            ends[i].fn((void *)ends[i].how);
+        }
     }
     if (is(info->path, "/end")) {
         host->ended(host, 3, str("somebody asked for it"));
