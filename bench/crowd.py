@@ -74,6 +74,7 @@ class Crowd:
         self.port, self.kind, self.target, self.n = port, kind, target, n
         self.pipe, self.theirs = multiprocessing.Pipe()
         self.answered = multiprocessing.Value("i", 0)
+        self.first = multiprocessing.Value("d", float("inf"))   # when, by monotonic()
         self.process = multiprocessing.Process(target=self.run, daemon=True)
 
     def start(self):
@@ -130,6 +131,7 @@ class Crowd:
                     left.discard(fd)
                 if client.over():
                     self.epoll.unregister(fd)
+                    self.first.value = min(self.first.value, time.monotonic())
                     self.answered.value += not client.failed
 
 
