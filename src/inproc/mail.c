@@ -130,8 +130,10 @@ int ac_table_reset(appcore_request number, uint32_t code)
     if (!call) {
         return APPCORE_GONE;
     }
-    call->aborted = 1;
-    call->reset_code = code;
+    if (!call->aborted) {
+        call->aborted = 1;
+        call->reset_code = code;
+    }
     if (!atomic_exchange(&call->gone, 1)) {
         if (call->client_fd >= 0) {
             cut_off(call->client_fd);

@@ -13,6 +13,7 @@
 #include "util_filter.h"
 #include "apr_base64.h"
 #include "apr_sha1.h"
+#include "conn/park.h"
 #include "inproc/fields.h"
 #include "outproc/head.h"
 
@@ -159,6 +160,43 @@ static int64_t read_stream(ac_call_t *call, char *to, size_t size, uint32_t flag
     }
 }
 
+static int64_t read_some(ac_call_t *call, void *data, size_t size, uint32_t flags)
+{
+    if (call->fault || call->stream_ended) {
+        return call->fault;
+    }
+    return call->upgraded ? read_stream(call, data, size, flags)
+                          : read_body(call, data, size, flags);
+}
+
+/* The client may wait for the rest of what was written before it goes on to send. */
+static void push_before_waiting(const ac_call_t *call)
+{
+    struct pollfd pfd = { .fd = call->client_fd, .events = POLLIN | POLLOUT };
+    conn_rec *c = call->r->connection;
+    int timeout = (int)apr_time_as_msec(call->r->server->timeout);
+
+    while (c->data_in_output_filters && !c->aborted && poll(&pfd, 1, timeout) > 0
+           && !(pfd.revents & ~POLLOUT)) {
+        ac_park_flush(c);
+    }
+}
+
+static int64_t read_patiently(ac_call_t *call, void *data, size_t size, uint32_t flags)
+{
+    short wanted = call->want_client;
+    int64_t rv = APPCORE_AGAIN;
+
+    if (call->r->connection->data_in_output_filters && call->client_fd >= 0) {
+        rv = read_some(call, data, size, flags | APPCORE_NONBLOCK);
+        if (rv == APPCORE_AGAIN) {
+            call->want_client = wanted;
+            push_before_waiting(call);
+        }
+    }
+    return rv == APPCORE_AGAIN ? read_some(call, data, size, flags) : rv;
+}
+
 int64_t ac_table_read(appcore_request number, void *data, size_t size, uint32_t flags)
 {
     int error = APPCORE_OK;
@@ -172,17 +210,11 @@ int64_t ac_table_read(appcore_request number, void *data, size_t size, uint32_t 
     if (!size) {
         rv = APPCORE_INVALID;
     }
-    else if (call->fault) {
-        rv = call->fault;
-    }
-    else if (call->stream_ended) {
-        rv = 0;
-    }
-    else if (call->upgraded) {
-        rv = read_stream(call, data, size, flags);
+    else if (flags & APPCORE_NONBLOCK) {
+        rv = read_some(call, data, size, flags);
     }
     else {
-        rv = read_body(call, data, size, flags);
+        rv = read_patiently(call, data, size, flags);
     }
     if (rv > 0) {
         call->since = 0;

@@ -108,8 +108,9 @@ def test_ranges_of_a_page(app, httpd):
 def test_an_error_document(app, httpd, way):
     answer = curl(httpd, way, "/missing")
     assert (answer.status, answer.text) == (404, "hello\n")
-    answer = curl(httpd, way, "/missing", data=pattern(20000))
-    assert (answer.code, answer.status, answer.text) == (0, 404, "hello\n")
+    if way != "h2":     # mod_http2 may reset a stream whose body nobody read
+        answer = curl(httpd, way, "/missing", data=pattern(20000))
+        assert (answer.code, answer.status, answer.text) == (0, 404, "hello\n")
     answer = curl(httpd, way, "/missing", "-I")
     assert (answer.code, answer.status) == (0, 404)
 
@@ -182,6 +183,18 @@ def test_the_last_word_is_not_lost(app, httpd, size):
         assert len(found) == size and found == pattern(size)
         assert raw.socket.recv(1) == b""
     assert app.wait_event("async", name="farewell")["result"] == OK
+
+
+@pytest.mark.parametrize("way", probe.WAYS_1)
+def test_who_waits_for_an_answer_has_sent_all(app, httpd, way):
+    """What a write that did not wait has left goes out while a read waits."""
+    with probe.connect(httpd, way) as raw:
+        raw.socket.settimeout(20)
+        _, found = probe.shake_hands(raw, "/probe/mixed")
+        taken = app.wait_event("mixed")["taken"]
+        probe.receive_exactly(raw, taken, found)
+        raw.send("!")
+        assert app.wait_event("heard")["read"] == 1
 
 
 def test_nobody_leaves_a_request_that_is_over(app, httpd):

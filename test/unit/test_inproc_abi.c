@@ -152,7 +152,7 @@ MEMBER(appcore_host, 160, started, void (*)(const appcore_host *, const
        appcore_failure *));
 MEMBER(appcore_host, 168, ended, void (*)(const appcore_host *, int,
        appcore_str));
-ENDS(appcore_host, 176, ended);
+ENDS(appcore_host, 184, reset);
 MEMBER(appcore_host, 176, reset, int (*)(appcore_request, uint32_t));
 MEMBER(appcore_host, 184, replace, void (*)(const appcore_host *, appcore_str));
 

@@ -56,7 +56,7 @@ static const struct {
     { "complete-failed", route_complete_failed }, { "ended", route_ended },
     { "invented", route_invented }, { "fork", route_fork },
     { "descriptors", route_descriptors }, { "farewell", route_farewell },
-    { "complete-abort", route_complete_abort },
+    { "complete-abort", route_complete_abort }, { "mixed", route_mixed },
 };
 
 const char *probe_setting(const char *name, const char *otherwise)

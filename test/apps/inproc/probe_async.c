@@ -284,6 +284,27 @@ static int farewell_some(call_t *call)
     return finish(call, n ? APPCORE_FAILED : APPCORE_OK);
 }
 
+/* Writes without waiting, and then waits for what the client says to all of it. */
+int route_mixed(call_t *call)
+{
+    appcore_field field = { str("Upgrade"), str("echo") };
+    struct iovec data = { call->buffer = malloc(PIECE), PIECE };
+    int64_t n;
+
+    if (host->upgrade(call->id, &field, 1) != APPCORE_OK) {
+        return answer_text(call, 426, "no upgrade");
+    }
+    pattern_fill(call->buffer, PIECE, 0);
+    do {
+        n = host->write(call->id, &data, 1, APPCORE_NONBLOCK | APPCORE_FLUSH);
+        call->total += n > 0 ? n : 0;
+    } while (n == PIECE);
+    event("mixed", "\"taken\":%lld", (long long)call->total);
+    n = host->read(call->id, call->buffer, 1, 0);
+    event("heard", "\"read\":%lld", (long long)n);
+    return APPCORE_DONE;
+}
+
 static void farewell_io(call_t *call, uint32_t events)
 {
     (void)events;
