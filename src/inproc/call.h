@@ -117,7 +117,7 @@ typedef enum ac_call_end_e {
 int ac_call_finish(ac_call_t *call, int result, ac_call_end_e *pend);
 
 /* A duty of the minder: tells apps of clients that left while they were busy with
- * their requests. */
+ * their requests, and ends what is still pending when its child should have ended. */
 apr_time_t ac_call_mind(apr_time_t now);
 /* The first one at that index or behind it; *pindex is where to go on. */
 ac_call_t *ac_call_next(uint32_t *pindex);
@@ -154,6 +154,9 @@ short ac_call_look(const ac_call_t *call);
 /* Looks the number up and locks the call's mutex; NULL if it leads nowhere. */
 ac_call_t *ac_call_lock(appcore_request number);
 void ac_call_unlock(ac_call_t *call);
+/* With the mutex locked: the client is cut off; the call is complete. */
+void ac_call_cut_off(ac_call_t *call, uint32_t code);
+void ac_call_complete(ac_call_t *call, int result);
 /* Calls what was posted, one by one. */
 void ac_call_run_mail(ac_call_t *call);
 

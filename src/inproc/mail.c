@@ -84,13 +84,11 @@ int ac_table_complete(appcore_request number, int result)
         ac_call_unlock(call);
         return APPCORE_GONE;
     }
-    call->completed = 1;
-    call->result = result == APPCORE_OK ? APPCORE_OK : APPCORE_FAILED;
+    ac_call_complete(call, result == APPCORE_OK ? APPCORE_OK : APPCORE_FAILED);
     frame = ac_call_frame(number);
     if (frame && frame->kind == AC_FRAME_LATER) {
         frame->over = 1;
     }
-    wake(call);
     ac_call_unlock(call);
     return APPCORE_OK;
 }
@@ -118,6 +116,27 @@ static void cut_off(int fd)
     shutdown(fd, SHUT_RDWR);
 }
 
+void ac_call_cut_off(ac_call_t *call, uint32_t code)
+{
+    if (!call->aborted) {
+        call->aborted = 1;
+        call->reset_code = code;
+    }
+    if (!atomic_exchange(&call->gone, 1)) {
+        if (call->client_fd >= 0) {
+            cut_off(call->client_fd);
+        }
+        wake(call);
+    }
+}
+
+void ac_call_complete(ac_call_t *call, int result)
+{
+    call->completed = 1;
+    call->result = result;
+    wake(call);
+}
+
 int ac_table_abort(appcore_request number)
 {
     return ac_table_reset(number, 0);
@@ -130,16 +149,7 @@ int ac_table_reset(appcore_request number, uint32_t code)
     if (!call) {
         return APPCORE_GONE;
     }
-    if (!call->aborted) {
-        call->aborted = 1;
-        call->reset_code = code;
-    }
-    if (!atomic_exchange(&call->gone, 1)) {
-        if (call->client_fd >= 0) {
-            cut_off(call->client_fd);
-        }
-        wake(call);
-    }
+    ac_call_cut_off(call, code);
     ac_call_unlock(call);
     return APPCORE_OK;
 }

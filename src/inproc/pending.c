@@ -13,6 +13,7 @@
 #include "http_log.h"
 #include "base/clock.h"
 #include "conn/park.h"
+#include "inproc/leave.h"
 #include "inproc/thread.h"
 
 APLOG_USE_MODULE(appcore);
@@ -20,6 +21,8 @@ APLOG_USE_MODULE(appcore);
 /* A request that is younger will be over before its client could be missed. */
 #define MIND_AFTER apr_time_from_msec(300)
 #define MIND_EVERY apr_time_from_msec(400)
+/* Between the end of a client and of its request, if the child cannot wait. */
+#define LAST_WORDS apr_time_from_sec(1)
 
 /* Descriptors of calls that were pending, for the next ones. */
 static struct {
@@ -124,7 +127,25 @@ short ac_call_look(const ac_call_t *call)
     return poll(&pfd, 1, 0) > 0 ? pfd.revents : 0;
 }
 
-static void mind(ac_call_t *call, apr_time_t now)
+/* With the mutex locked. The child waits for its requests, so one that nobody ends
+ * would keep it, and the app in it, for ever. First the client goes, of which the app
+ * is told; what it does not complete then is over without it. */
+static void expire(ac_call_t *call, apr_interval_time_t stopping)
+{
+    apr_interval_time_t over =
+        stopping - apr_time_from_msec((apr_time_t)call->inproc->config.shutdown_ms);
+
+    if (call->state != AC_CALL_WAITING || over < 0 || call->completed) {
+        return;
+    }
+    ac_call_cut_off(call, 0);
+    if (over > LAST_WORDS) {
+        ac_call_complete(call, APPCORE_FAILED);
+    }
+}
+
+/* stopping: since when the child is, 0 if it is not. */
+static void mind(ac_call_t *call, apr_time_t now, apr_interval_time_t stopping)
 {
     int mine = 0;
 
@@ -132,6 +153,9 @@ static void mind(ac_call_t *call, apr_time_t now)
         return;
     }
     pthread_mutex_lock(&call->mutex);
+    if (stopping && atomic_load(&call->slot.number)) {
+        expire(call, stopping);
+    }
     if (atomic_load(&call->slot.number) && call->state == AC_CALL_APP && !call->told
         && now - call->r->request_time > MIND_AFTER
         && has_left(call, ac_call_look(call))) {
@@ -151,12 +175,16 @@ static void mind(ac_call_t *call, apr_time_t now)
 
 apr_time_t ac_call_mind(apr_time_t now)
 {
+    static apr_time_t stops_since;
     apr_time_t wall = apr_time_now();
     ac_call_t *call;
     uint32_t at = 0;
 
+    if (!stops_since && ac_leave_stopping()) {
+        stops_since = now;
+    }
     while ((call = ac_call_next(&at))) {
-        mind(call, wall);
+        mind(call, wall, stops_since ? now - stops_since + 1 : 0);
     }
     return now + MIND_EVERY;
 }

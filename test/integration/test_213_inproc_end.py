@@ -51,6 +51,22 @@ def test_exits_or_hangs_at_its_shutdown(httpd, how):
     reload(httpd, app)
 
 
+@pytest.mark.parametrize("route", ["wait", "forgotten"])
+def test_requests_have_until_the_limit(httpd, route):
+    """Then their clients are cut off, and whoever ignores that has no request more."""
+    httpd.allow("broke its answer off", "gave no answer")
+    app = start(httpd, f"limit-{route}", "AppCoreShutdownTimeLimit 1")
+    client = probe.ask(httpd, "http", "GET", f"/{app.name}/{route}?tag=limit")
+    app.wait_event("wait", tag="limit")
+    reload(httpd, app)
+    assert len(app.events("disconnect", tag="limit")) == 1
+    assert len(app.events("release", tag="limit")) == 1
+    with pytest.raises((ConnectionError, AssertionError)):
+        client.response()
+    client.socket.close()
+    app.check()
+
+
 def test_has_ended_once(httpd):
     """However often it says so: one process is lost, not as many as make it too many."""
     httpd.allow("app often has ended", "ended while it hosted")

@@ -97,6 +97,7 @@ route_fn route_later, route_wait, route_stream, route_echo_async, route_digest_a
 route_fn route_declined, route_read_declined, route_nothing, route_pending_nothing,
     route_failed, route_nonsense, route_short, route_long, route_crash, route_exit,
     route_abort, route_twice, route_after, route_elsewhere, route_rules, route_bad_field,
-    route_complete_failed, route_ended, route_invented, route_fork, route_descriptors;
+    route_complete_failed, route_ended, route_invented, route_fork, route_descriptors,
+    route_forgotten;
 
 #endif

@@ -29,6 +29,13 @@ int route_read_declined(call_t *call)
     return APPCORE_DECLINED;
 }
 
+/* Owes a complete() that never comes. */
+int route_forgotten(call_t *call)
+{
+    event("wait", "\"tag\":\"%s\"", query(call, "tag", ""));
+    return APPCORE_PENDING;
+}
+
 int route_nothing(call_t *call)
 {
     (void)call;
