@@ -218,6 +218,7 @@ ac_call_t *ac_call_begin(ac_inproc_t *inproc, request_rec *r, ac_body_t *body)
     call->state = AC_CALL_APP;
     call->guests = 0;
     call->busy = call->running = call->completed = call->aborted = call->told = 0;
+    call->rung = 0;
     call->reset_code = 0;
     call->mail = NULL;
     call->mail_end = &call->mail;

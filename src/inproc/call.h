@@ -55,7 +55,9 @@ typedef struct ac_call_t {
     int result;                 /* as completed */
     uint32_t reset_code;        /* of HTTP/2, if the app said which; 0: it did not */
     ac_mail_t *mail, **mail_end;
+    unsigned rung:1;            /* event_fd is written or will be, and was not read */
     int event_fd;               /* written when posted to while WAITING; -1: none yet */
+    _Atomic unsigned ringing;   /* who writes it at this moment, without the mutex */
     int client_fd;              /* of its socket, -1: not to be looked at */
     _Atomic int gone;           /* the client left, or was cut off */
 

@@ -10,10 +10,28 @@
 #include <sys/socket.h>
 
 /* With the mutex locked: whoever polls for it comes back. */
-static void wake(const ac_call_t *call)
+static void wake(ac_call_t *call)
 {
-    if (call->state == AC_CALL_WAITING) {
+    if (call->state == AC_CALL_WAITING && !call->rung) {
+        call->rung = 1;
         eventfd_write(call->event_fd, 1);
+    }
+}
+
+/* The same, and unlocks: he takes the mutex first thing, so he is told when it is free.
+ * The number may lead nowhere by then: while it rings, the descriptor stays. */
+static void wake_unlock(ac_call_t *call)
+{
+    int fd = call->state == AC_CALL_WAITING && !call->rung ? call->event_fd : -1;
+
+    if (fd >= 0) {
+        call->rung = 1;
+        atomic_fetch_add(&call->ringing, 1);
+    }
+    ac_call_unlock(call);
+    if (fd >= 0) {
+        eventfd_write(fd, 1);
+        atomic_fetch_sub(&call->ringing, 1);
     }
 }
 
@@ -23,7 +41,6 @@ static int deliver(ac_call_t *call, ac_mail_t *mail)
     *call->mail_end = mail;
     call->mail_end = &mail->next;
     if (call->state != AC_CALL_APP) {
-        wake(call);
         return 0;
     }
     if (call->busy || call->running) {
@@ -65,7 +82,7 @@ int ac_table_post(appcore_request number,
         return APPCORE_GONE;
     }
     guest = deliver(call, mail);
-    ac_call_unlock(call);
+    wake_unlock(call);
     if (guest) {
         run_as_guest(call);
     }

@@ -48,11 +48,14 @@ void ac_call_give_event_fd(ac_call_t *call)
     int fd = call->event_fd;
     eventfd_t n;
 
-    if (fd < 0) {
+    /* One that still rings is the next one's, to whom it says nothing. */
+    if (fd < 0 || atomic_load(&call->ringing)) {
         return;
     }
     call->event_fd = -1;
-    eventfd_read(fd, &n);
+    if (call->rung) {
+        eventfd_read(fd, &n);
+    }
     pthread_mutex_lock(&spare.mutex);
     if (spare.n < sizeof(spare.fds) / sizeof(spare.fds[0])) {
         spare.fds[spare.n++] = fd;
@@ -308,6 +311,7 @@ static void resume(ac_call_t *call, ac_task_t *task)
 
     pthread_mutex_lock(&call->mutex);
     call->state = AC_CALL_HOST;
+    call->rung &= !task->got;
     if (call->event_fd < 0) {
         call->event_fd = take_event_fd();
     }
@@ -385,6 +389,9 @@ static int await_completion(ac_call_t *call, apr_time_t until)
         ac_call_visit(call, ac_call_run_mail);
     }
     else if (poll(&pfd, 1, (int)(left / 1000) + 1) > 0) {
+        pthread_mutex_lock(&call->mutex);
+        call->rung = 0;
+        pthread_mutex_unlock(&call->mutex);
         eventfd_read(call->event_fd, &n);
     }
     return 1;
