@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "ap_listen.h"
@@ -23,6 +24,7 @@ APLOG_USE_MODULE(appcore);
  * are to be closed, rather than find them closed. */
 #define DRAIN apr_time_from_msec(300)
 #define KNOCK_EVERY apr_time_from_msec(20)
+#define WAKE_EVERY apr_time_from_msec(200)
 /* So much later the MPM does not do what is expected of it. */
 #define PATIENCE apr_time_from_sec(30)
 
@@ -32,6 +34,7 @@ static struct {
     _Atomic apr_time_t from;    /* not to knock before */
     apr_time_t since;           /* the minder's: when it first knocked */
     int complained;
+    int is_threaded;            /* the MPM */
     server_rec *server;
 } leave;
 
@@ -80,13 +83,29 @@ static void complain(apr_time_t now)
     }
 }
 
+/* The listener of a threaded MPM tells the first thread by a SIGTERM to the process,
+ * once. The kernel may choose any thread that takes it, and those of a runtime do: the
+ * first one would wait for ever. All that the signal does is to end a system call. Until
+ * the minder is stopped, which that thread does. */
+static apr_time_t wake_first_thread(apr_time_t now)
+{
+    if (!leave.is_threaded) {
+        return 0;
+    }
+    syscall(SYS_tgkill, getpid(), getpid(), SIGTERM);
+    return now + WAKE_EVERY;
+}
+
 /* An MPM sets its own accept functions after child_init, so they are set again. */
 static apr_time_t do_leave(apr_time_t now)
 {
     ap_listen_rec *lr;
 
-    if (!atomic_load(&leave.begun) || ac_leave_stopping()) {
+    if (!atomic_load(&leave.begun)) {
         return 0;
+    }
+    if (ac_leave_stopping()) {
+        return wake_first_thread(now);
     }
     if (now < atomic_load(&leave.from)) {
         return atomic_load(&leave.from);
@@ -137,6 +156,10 @@ void ac_leave_hook(apr_pool_t *pchild, int graceful)
 
 void ac_leave_init(server_rec *s)
 {
+    int threaded = AP_MPMQ_NOT_SUPPORTED;
+
+    ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded);
+    leave.is_threaded = threaded != AP_MPMQ_NOT_SUPPORTED;
     leave.server = s;
     ac_minder_add(do_leave);
 }

@@ -205,10 +205,12 @@ static int has_events(void)
 
 static apr_time_t do_watch(apr_time_t now)
 {
+    int any = has_events();
+
     if (ac_leave_stopping()) {
         return 0;
     }
-    if (has_events()) {
+    if (any) {
         watch.due = ac_clock_earlier(watch.due, now + SETTLE);
     }
     if (watch.due && now >= watch.due) {

@@ -230,6 +230,15 @@ def test_change_replaces_the_child(httpd, what):
     assert httpd.log_text().count(f"app {name}: shutdown within") == len(old)
 
 
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one core, one set of sockets")
+def test_sets_of_listening_sockets_are_mentioned(httpd):
+    """Nobody could replace a child of the second set."""
+    folder = inproc.build(httpd, "buckets")
+    httpd.start("ListenCoresBucketsRatio 1\n" + inproc.app("buckets", folder))
+    logged(httpd, "ListenCoresBucketsRatio gives children of httpd")
+    assert client.request(httpd.port, "/buckets/").status == 200
+
+
 def test_copies_are_mentioned(httpd):
     folder = inproc.build(httpd, "single", "life", "-DSINGLE")
     httpd.start(inproc.app("single", folder))

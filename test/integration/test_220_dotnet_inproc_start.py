@@ -13,6 +13,7 @@ import pytest
 
 import dotnet
 import env as environment
+from load import Clients
 from processes import alive, wait_for
 
 pytestmark = [pytest.mark.mpm, pytest.mark.skipif(
@@ -261,6 +262,19 @@ def test_stop_application_replaces_the_child(server):
     server.env.wait_log(r"app own: it stops itself \(StopApplication\); this process of "
                         "httpd is replaced")
     server.has_another(old)
+
+
+def test_stop_application_fails_no_request(server):
+    """The app goes on until its child has no connection left."""
+    server.env.allow(r"app own\b")
+    clients = Clients(server.env.port, "/own/", (False, False, True, True),
+                      patient=True)
+    for _ in range(4):
+        old = server.pid()
+        server.get("/stop")
+        server.has_another(old)
+    answers = clients.finish()
+    assert len(answers) > 100 and set(answers) == {200}
 
 
 @pytest.mark.parametrize("code", [0, 4])

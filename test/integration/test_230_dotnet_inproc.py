@@ -120,6 +120,11 @@ def test_request(httpd):
     assert f"http://localhost:{httpd.port}/app" in seen["addresses"]
 
 
+def test_addresses_are_those_of_all_virtual_hosts(httpd):
+    assert sorted(get(httpd, "/json").json()["addresses"]) == [
+        f"http://localhost:{httpd.port}/app", f"https://localhost:{httpd.port2}/app"]
+
+
 def test_features_are_those_of_iis(httpd):
     seen = set(get(httpd, "/json").json()["features"])
     assert seen >= {

@@ -216,6 +216,25 @@ START_TEST(web_config_and_options_of_the_host)
 }
 END_TEST
 
+START_TEST(variables_may_name_the_app)
+{
+    ac_settings_t *set = ac_settings_create(p);
+
+    put_web_app(WEB("9.0.0", ""));
+    add_var(set, AC_ORIGIN_APP, "NAME", "App");
+    add_var(set, AC_ORIGIN_APP, "WHERE", in_folder("App.dll"));
+    put_file("web.config", "<configuration><system.webServer><aspNetCore "
+             "processPath=\"dotnet\" arguments=\".\\%NAME%.dll --x\" />"
+             "</system.webServer></configuration>");
+    ck_assert_int_eq(look_with(set)->companion, 9);
+    put_file("web.config", "<configuration><system.webServer><aspNetCore "
+             "processPath=\"dotnet\" arguments=\"exec %WHERE%\" />"
+             "</system.webServer></configuration>");
+    ck_assert_int_eq(look_with(set)->companion, 9);
+    ck_assert_int_eq(look_with(ac_settings_create(p))->companion, 0);
+}
+END_TEST
+
 START_TEST(hook_is_first_and_startup_last)
 {
     ac_settings_t *set = ac_settings_create(p);
@@ -253,6 +272,7 @@ TCase *companion_case(void)
     tcase_add_test(tc, aspnetcore_takes_the_newest_that_it_can_load);
     tcase_add_test(tc, app_without_hooks_gets_a_port);
     tcase_add_test(tc, web_config_and_options_of_the_host);
+    tcase_add_test(tc, variables_may_name_the_app);
     tcase_add_test(tc, hook_is_first_and_startup_last);
     return tc;
 }
