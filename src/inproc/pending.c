@@ -372,21 +372,30 @@ int ac_call_step(ac_call_t *call, ac_task_t *task)
     return AC_TASK_WAIT;
 }
 
+/* What the app waits for comes at once: whatever it tries is answered with GONE. */
+static void visit_last(ac_call_t *call)
+{
+    call->events = (call->want_client & POLLIN ? APPCORE_READABLE : 0)
+                   | (call->want_client & POLLOUT ? APPCORE_WRITABLE : 0);
+    visit_on_io(call);
+}
+
 /* With the mutex locked: 1 if the call goes on, unlocked. */
 static int await_completion(ac_call_t *call, apr_time_t until)
 {
     apr_interval_time_t left = until - ac_clock_now();
     struct pollfd pfd = { .fd = call->event_fd, .events = POLLIN };
+    int mail = call->mail != NULL, waits = !mail && !call->want_client;
     eventfd_t n;
 
     if (left <= 0 || atomic_load(&call->inproc->forgotten)
-        || (call->completed && !call->mail)) {
+        || (call->completed && !mail)) {
         return 0;
     }
-    call->state = call->mail ? AC_CALL_HOST : AC_CALL_WAITING;
+    call->state = waits ? AC_CALL_WAITING : AC_CALL_HOST;
     pthread_mutex_unlock(&call->mutex);
-    if (call->state == AC_CALL_HOST) {
-        ac_call_visit(call, ac_call_run_mail);
+    if (!waits) {
+        ac_call_visit(call, mail ? ac_call_run_mail : visit_last);
     }
     else if (poll(&pfd, 1, (int)(left / 1000) + 1) > 0) {
         pthread_mutex_lock(&call->mutex);
@@ -406,14 +415,16 @@ void ac_call_drop(ac_call_t *call)
     pthread_mutex_lock(&call->mutex);
     call->state = AC_CALL_HOST;
     pthread_mutex_unlock(&call->mutex);
+    call->fault = APPCORE_GONE;
     client_left(call);
     /* The app may be looking at what is given back with the request. */
     do {
         pthread_mutex_lock(&call->mutex);
     } while (await_completion(call, until));
     if (!call->completed && !atomic_load(&inproc->forgotten)) {
-        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, inproc->server, "app %s still has a "
-                     "request whose connection is closed", inproc->mount->spec->name);
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, call->r, "app %s still has a request "
+                      "whose connection is closed: %s %s", inproc->mount->spec->name,
+                      call->r->method, call->r->uri);
     }
     call->state = AC_CALL_HOST;
     ac_call_end(call);
