@@ -4,6 +4,7 @@
 // An app that ends, or takes its process down, in the way that is asked for.
 
 using System.Diagnostics;
+using System.Runtime.InteropServices;
 
 var mode = Environment.GetEnvironmentVariable("MODE") ?? "";
 var over = new TaskCompletionSource<int>();
@@ -16,11 +17,31 @@ app.MapGet("/where", (IWebHostEnvironment where) => string.Join("\n",
     Environment.CurrentDirectory, where.ContentRootPath, AppContext.BaseDirectory,
     Environment.GetEnvironmentVariable("HOME"), string.Join(" ", args)));
 app.MapGet("/exit", (int code) => Environment.Exit(code));
+app.MapGet("/exit/thread", (int code) =>
+{
+    new Thread(() => Environment.Exit(code)).Start();
+    return Task.Delay(Timeout.Infinite);
+});
 app.MapGet("/abort", () => Environment.FailFast("there is no way on"));
+app.MapGet("/abort/native", () => Ends.abort());
+app.MapGet("/fault/native", () => Ends.strlen(16));
+app.MapGet("/fault/thread", () =>
+{
+    new Thread(() => Ends.strlen(16)).Start();
+    return Task.Delay(Timeout.Infinite);
+});
+app.MapGet("/fault", () => Marshal.ReadByte(16));
+app.MapGet("/overflow", () => Ends.Dive(1));
 app.MapGet("/throw", async () =>
 {
     new Thread(() => throw new InvalidOperationException("nobody catches this")).Start();
     await Task.Delay(Timeout.Infinite);
+});
+app.MapGet("/throw/pool", () =>
+{
+    ThreadPool.QueueUserWorkItem(_ =>
+        throw new InvalidOperationException("the pool does not, either"));
+    return Task.Delay(Timeout.Infinite);
 });
 app.MapGet("/stop", (IHostApplicationLifetime lifetime) => lifetime.StopApplication());
 app.MapGet("/return", (int code) => over.TrySetResult(code));
@@ -66,3 +87,14 @@ if (mode == "stuck")
 await app.StartAsync();
 await Task.WhenAny(over.Task, app.WaitForShutdownAsync());
 return over.Task.IsCompleted ? over.Task.Result : 0;
+
+static class Ends
+{
+    [DllImport("libc")]
+    public static extern void abort();
+
+    [DllImport("libc")]
+    public static extern nint strlen(nint text);
+
+    public static int Dive(int depth) => depth == 0 ? 0 : Dive(depth + 1) + 1;
+}

@@ -14,6 +14,20 @@ switch (mode)
     case "exit":
         Console.Error.WriteLine("the license has expired");
         return 12;
+    case "Exit":
+        Environment.Exit(15);
+        return 0;
+    case "thread":
+        new Thread(() => Environment.Exit(0)).Start();
+        Thread.Sleep(Timeout.Infinite);
+        return 0;
+    case "abort":
+        Environment.FailFast("no way to begin");
+        return 0;
+    case "pool":
+        ThreadPool.QueueUserWorkItem(_ => throw new InvalidOperationException("nobody"));
+        Thread.Sleep(Timeout.Infinite);
+        return 0;
     case "overflow":
         return Failures.Dive(1);
     case "library":
