@@ -269,7 +269,7 @@ class Env:
         """httpd as a child of ours that does not become a daemon. prefork signals its
         whole process group at its end, so it gets one of its own."""
         self.write_conf(conf)
-        process = subprocess.Popen([HTTPD, *options, "-f", self.conf],
+        process = subprocess.Popen([*self.around, HTTPD, *options, "-f", self.conf],
                                    start_new_session=True, **self.surroundings())
         self.wait_accepting()
         return process
