@@ -105,6 +105,12 @@ def descriptors(pid):
     return counts
 
 
+def private(pid):
+    """Bytes of memory that are this process's own."""
+    text = read(pid, "smaps_rollup").decode()
+    return sum(int(n) for n in re.findall(r"Private_\w+:\s+(\d+) kB", text)) * 1024
+
+
 def mentioning(text):
     """Processes whose folder, program, command line or environment names it."""
     wanted, me = text.encode(), os.getpid()

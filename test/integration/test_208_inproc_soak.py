@@ -4,7 +4,6 @@
 are."""
 
 import os
-import re
 import threading
 
 import pytest
@@ -40,12 +39,6 @@ def httpd(env):
     return env
 
 
-def private(pid):
-    """Bytes that are this process's own."""
-    text = processes.read(pid, "smaps_rollup").decode()
-    return sum(int(n) for n in re.findall(r"Private_\w+:\s+(\d+) kB", text)) * 1024
-
-
 def client(httpd, number, failures):
     try:
         raw = probe.connect(httpd, "http")
@@ -78,10 +71,11 @@ def one_round(httpd):
 def test_memory_and_descriptors_stay(httpd):
     worker = httpd.workers()[0].pid
     one_round(httpd)
-    memory, files = private(worker), processes.descriptors(worker)
+    memory, files = processes.private(worker), processes.descriptors(worker)
     one_round(httpd)
     assert [p.pid for p in httpd.workers()] == [worker]
-    assert private(worker) - memory < GROWTH, (memory, private(worker))
+    now = processes.private(worker)
+    assert now - memory < GROWTH, (memory, now)
     after = processes.descriptors(worker)
     assert sum(after.values()) <= sum(files.values()) + 8, (files, after)
     httpd.made.check()

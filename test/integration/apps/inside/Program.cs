@@ -210,6 +210,22 @@ app.MapGet("/busy", (HttpContext c) =>
     Interlocked.Decrement(ref inside);
 });
 app.MapGet("/counts", () => new { inside, aborted, completed });
+app.MapGet("/memory", Memory.Measure);
+// Garbage of all sizes, and the whole heap collected while everybody waits for it.
+app.MapGet("/garbage/{n}", (int n) =>
+{
+    var kept = new List<byte[]>();
+
+    for (var i = 0; i < n; i++)
+    {
+        for (var size = 100; size < 300_000; size *= 3)
+        {
+            kept.Add(new byte[size]);
+        }
+        GC.Collect(2, GCCollectionMode.Forced, blocking: true, compacting: i % 4 == 0);
+    }
+    return kept.Count;
+});
 app.MapPost("/read/forever", async (HttpContext c) =>
 {
     Interlocked.Increment(ref inside);
