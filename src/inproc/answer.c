@@ -597,10 +597,22 @@ static int reaches_socket(request_rec *r)
     return !f || !f->r;
 }
 
+/* An answer may be made of many files: those that the client has are closed. */
+static apr_pool_t *files_pool(ac_call_t *call)
+{
+    if (!call->files) {
+        apr_pool_create(&call->files, call->r->pool);
+    }
+    else if (!call->r->connection->data_in_output_filters && reaches_socket(call->r)) {
+        apr_pool_clear(call->files);
+    }
+    return call->files;
+}
+
 static int send_file(ac_call_t *call, appcore_str path, int64_t offset, int64_t length,
                      uint32_t flags)
 {
-    apr_pool_t *p = call->r->pool;
+    apr_pool_t *p;
     apr_file_t *file;
     int rv;
 
@@ -610,6 +622,7 @@ static int send_file(ac_call_t *call, appcore_str path, int64_t offset, int64_t 
     if (offset < 0 || length < -1 || memchr(path.p, '\0', path.len)) {
         return APPCORE_INVALID;
     }
+    p = files_pool(call);
     rv = file_part(&file, apr_pstrmemdup(p, path.p, path.len), offset, &length, p);
     if (rv == APPCORE_OK) {
         rv = may_write(call, length, flags);

@@ -68,6 +68,7 @@ typedef struct ac_call_t {
     int (*challenge)(request_rec *r);   /* as in ac_exchange_t; or NULL */
     ac_body_t *body;            /* NULL: none */
     apr_bucket_brigade *in, *bb;
+    apr_pool_t *files;          /* that are being sent; NULL: none yet */
     apr_table_t *prior_headers; /* r's own, before the app said anything */
     int prior_status;
     int instead;                /* what the handler returns in place of the answer */

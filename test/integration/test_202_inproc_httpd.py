@@ -4,6 +4,7 @@
 filters, other protocols; and as a part of a process."""
 
 import gzip
+import os
 import re
 
 import pytest
@@ -14,6 +15,7 @@ from probe import INVALID, OK, WAYS, curl, pattern
 from processes import wait_for
 
 pytestmark = pytest.mark.mpm
+LARGE = 4000000
 INCLUDED = {
     "hello": "hello\n", "later?ms=50": "later",
     "inform": f"{OK} {INVALID} {INVALID} {INVALID}",
@@ -37,6 +39,9 @@ def httpd(env):
     env.write("htdocs", "all.shtml",
               text=include(*(f"/probe/{target}" for target in INCLUDED)))
     env.write("htdocs", "broken.shtml", text=include("/probe/nothing", "/probe/hello"))
+    with open(env.path("files", "large"), "wb") as f:
+        f.write(pattern(LARGE))
+    env.write("files", "small", text="small\n")
     protocols = probe.protocols(env)
     tls = probe.tls_conf(env, "AppCoreMount /probe probe",
                          "RewriteEngine On", "RewriteOptions Inherit")
@@ -153,6 +158,39 @@ def test_the_client_behind_a_proxy(app, httpd):
     info = curl(httpd, "http", "/probe/info", "-H", "X-Real-Client: 192.0.2.7").json()
     assert info["remote_address"] == "192.0.2.7"
     assert info["local_address"] == "127.0.0.1"
+
+
+# Files
+
+def opened(pid, path):
+    """How often a process has that file open."""
+    folder = f"/proc/{pid}/fd"
+    found = 0
+    for name in os.listdir(folder):
+        try:
+            found += os.readlink(os.path.join(folder, name)) == path
+        except FileNotFoundError:
+            pass
+    return found
+
+
+@pytest.mark.parametrize("way", probe.WAYS_1)
+def test_a_file_is_closed_although_its_client_is_slow(app, httpd, way):
+    path = httpd.path("files", "large")
+    with probe.connect(httpd, way) as raw:
+        for _ in range(3):
+            raw.send(probe.head("GET", f"/probe/sendfile?path={path}"))
+            assert raw.response().body == pattern(LARGE)
+        raw.send(probe.head("GET", "/probe/pid"))
+        assert opened(int(raw.response().text), path) == 0
+
+
+def test_many_files_in_one_answer(app, httpd):
+    """Those that have been sent are not kept until its end."""
+    path = httpd.path("files", "small")
+    with probe.ask(httpd, "http", "GET", f"/probe/files?path={path}&n=2000") as raw:
+        assert raw.response().body == b"small\n" * 2000
+        assert app.wait_event("files")["most"] < 200
 
 
 # HTTP/1.0

@@ -57,7 +57,7 @@ static const struct {
     { "invented", route_invented }, { "fork", route_fork },
     { "descriptors", route_descriptors }, { "farewell", route_farewell },
     { "complete-abort", route_complete_abort }, { "mixed", route_mixed },
-    { "forgotten", route_forgotten },
+    { "forgotten", route_forgotten }, { "files", route_files },
 };
 
 const char *probe_setting(const char *name, const char *otherwise)

@@ -7,6 +7,7 @@
 
 #include "probe.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -333,6 +334,41 @@ int route_fork(call_t *call)
     }
     text_add(&text, "%d", WIFEXITED(status) ? WEXITSTATUS(status) : -1);
     return answer(call, 200, &text);
+}
+
+static int count_descriptors(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    int n = 0;
+
+    while (dir && readdir(dir)) {
+        ++n;
+    }
+    if (dir) {
+        closedir(dir);
+    }
+    return n;
+}
+
+/* One small file again and again. */
+int route_files(call_t *call)
+{
+    int64_t i, n = query_number(call, "n", 10);
+    int most = 0, before = count_descriptors();
+
+    start_text(call, 200);
+    for (i = 0; i < n; ++i) {
+        uint32_t flags = i + 1 == n ? APPCORE_LAST : APPCORE_FLUSH;
+
+        if (host->sendfile(call->id, str(query(call, "path", "")), 0, -1, flags)) {
+            return APPCORE_FAILED;
+        }
+        if (i % 50 == 0 && count_descriptors() - before > most) {
+            most = count_descriptors() - before;
+        }
+    }
+    event("files", "\"most\":%d", most);
+    return APPCORE_DONE;
 }
 
 /* What a program that the app starts can reach. */
