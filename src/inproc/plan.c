@@ -85,7 +85,8 @@ static void plan_dotnet(ac_plan_t *plan, const ac_spec_t *spec,
     plan->companion = ac_companion_path(spec->companions, AC_KIND_DOTNET,
                                         launch->companion, p);
     if (!plan->companion) {
-        outside(plan, "it is trimmed, older than .NET 8 or otherwise runs no start-up "
+        outside(plan, "AppCore.AspNetCore.dll is not installed beside the module, or "
+                "the app is trimmed, older than .NET 8 or otherwise runs no start-up "
                 "hooks");
         return;
     }

@@ -208,6 +208,10 @@ static void set_environment(ac_inproc_t *inproc)
                    1);
         }
     }
+    /* The folder that httpd runs in has none of the app's content. */
+    if (!ac_handler_is_on(inproc->set, AC_HANDLER_CHDIR, 1)) {
+        setenv("ASPNETCORE_CONTENTROOT", inproc->launch->folder, 0);
+    }
     pthread_mutex_unlock(&child.mutex);
 }
 

@@ -7,11 +7,13 @@
 #include <strings.h>
 #include <apr_strings.h>
 
-#define IN_PROCESS "it is about apps in process"
-#define OWN_LOG "the module writes to httpd's error log; httpd has LogLevel appcore:debug"
+#define IN_PROCESS "is about apps in process"
+#define OWN_LOG "has no effect: the module writes to httpd's error log, which has " \
+                "LogLevel appcore:debug"
 
 static const ac_handler_t known[] = {
-    { "callStartupHook", AC_HANDLER_SWITCH, IN_PROCESS },
+    { "callStartupHook", AC_HANDLER_SWITCH,
+      "has no effect: the hook is how httpd serves an app in process" },
     { AC_HANDLER_SHADOW_CLEAN, AC_HANDLER_SWITCH, NULL },
     { "debugFile", AC_HANDLER_TEXT, OWN_LOG },
     { "debugLevel", AC_HANDLER_TEXT, OWN_LOG },
@@ -20,11 +22,12 @@ static const ac_handler_t known[] = {
     { AC_HANDLER_SHADOW_COPY, AC_HANDLER_SWITCH, NULL },
     { AC_HANDLER_SHADOW_COPY_6, AC_HANDLER_SWITCH, NULL },
     { AC_HANDLER_CONNECTION, AC_HANDLER_SWITCH, NULL },
-    { "handlerVersion", AC_HANDLER_TEXT, "there is one version, that of the module" },
-    { "setCurrentDirectory", AC_HANDLER_SWITCH, IN_PROCESS },
+    { "handlerVersion", AC_HANDLER_TEXT,
+      "has no effect: there is one version, that of the module" },
+    { AC_HANDLER_CHDIR, AC_HANDLER_SWITCH, IN_PROCESS },
     { AC_HANDLER_SHADOW_DIRECTORY, AC_HANDLER_TEXT, NULL },
     { "shutdownDelay", AC_HANDLER_NUMBER,
-      "httpd hands its sockets over, so nothing has to be waited for" },
+      "has no effect: httpd hands its sockets over, so nothing has to be waited for" },
     { "stackSize", AC_HANDLER_TEXT, IN_PROCESS },
     { AC_HANDLER_NO_RECYCLE, AC_HANDLER_SWITCH, IN_PROCESS },
 };

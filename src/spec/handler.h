@@ -23,11 +23,12 @@
 #define AC_HANDLER_CONNECTION "forwardResponseConnectionHeader"
 #define AC_HANDLER_NO_RECYCLE "suppressRecycleOnStartupTimeout"
 #define AC_HANDLER_CONSOLE "enableOutOfProcessConsoleRedirection"
+#define AC_HANDLER_CHDIR "setCurrentDirectory"
 
 typedef struct ac_handler_t {
     const char *name;
     enum { AC_HANDLER_SWITCH, AC_HANDLER_NUMBER, AC_HANDLER_TEXT } type;
-    const char *instead;        /* why it has no effect; NULL: it has one */
+    const char *notice;         /* of its effect; NULL: it has that of ANCM */
 } ac_handler_t;
 
 /* NULL: ANCM has none of that name. */

@@ -286,9 +286,9 @@ static void note_handler_setting(ac_webconfig_t *web, const char *name)
         ac_webconfig_notice(web, "web.config: handlerSetting \"%.64s\" is not known and "
                             "has no effect", name);
     }
-    else if (def->instead) {
-        ac_webconfig_notice(web, "web.config: handlerSetting \"%s\" has no effect: %s",
-                            def->name, def->instead);
+    else if (def->notice) {
+        ac_webconfig_notice(web, "web.config: handlerSetting \"%s\" %s", def->name,
+                            def->notice);
     }
 }
 

@@ -7,6 +7,7 @@ hold for either hosting model. In process httpd is started anew for another app.
 What is expected, by id, is listed in docs/ancm-parity.md."""
 
 import os
+import re
 import shutil
 from xml.sax.saxutils import quoteattr
 
@@ -116,15 +117,31 @@ AppCoreMount "{prefix or "/" + name}" {name}
         if self.in_process:
             self.enter(next(iter(self.mounts)))
         else:
-            self.env.start(layout(self.text))
+            self.env.start(self.conf())
         return self
+
+    def conf(self, name=None, mounted=True):
+        """The configuration with all apps, in process with that one; mounted: or with
+        none of that name."""
+        if self.in_process:
+            return ONE_CHILD + self.layout(self.mounts[name] if mounted else "")
+        gone = rf"(?m)^AppCoreMount .* {name}$"
+        return self.layout(self.text if mounted else re.sub(gone, "", self.text))
+
+    def unmount(self, name):
+        """As an administrator who does not want it any more."""
+        self.enter(name)
+        self.env.reload(self.conf(name, False), wait_workers=False)
+
+    def mount(self, name):
+        self.env.reload(self.conf(name))
 
     def enter(self, name):
         """In process only one can be hosted: starts httpd anew if it is another one."""
         if self.in_process and self.inside != name and name in self.mounts:
             assert not self.env.app_processes(), f"{self.inside} is not in process"
             self.env.stop()
-            self.env.start(ONE_CHILD + self.layout(self.mounts[name]))
+            self.env.start(self.conf(name))
             self.inside = name
 
     def path(self, name, *rest):

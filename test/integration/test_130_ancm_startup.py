@@ -13,7 +13,7 @@ import dotnet
 import env as environment
 import processes
 from acceptance import (ASSEMBLY, DLL, GENERAL, Site, hosting_model,  # noqa: F401
-                        ids, outside)
+                        ids, inside, outside)
 from processes import wait_for
 
 LONG = "12345678901234567890" * 20 + "ab"
@@ -61,6 +61,9 @@ def add_programs(made):
         made.add(name, variables={"Prefix": "./"},
                  arguments=text.format(folder=folder))
     made.add("strange", folder=STRANGE)
+    made.add("own-server", "OverriddenServer")
+    made.add("elsewhere", settings={"setCurrentDirectory": "false"})
+    os.mkdir(made.path("elsewhere", "wwwroot"))
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +151,27 @@ def test_folders(site):
     assert site.text_of("/WebRootPath") == folder + "/wwwroot"
     assert site.text_of("/BaseDirectory") == folder + "/"
     assert site.variable("ASPNETCORE_IIS_PHYSICAL_PATH").rstrip("/") == folder
+
+
+@inside
+@ids("ST23")
+def test_folders_of_an_app_that_stays_in_that_of_httpd(site):
+    folder = site.path("elsewhere")
+    current = site.text_of("/CurrentDirectory", "elsewhere")
+    assert current != folder
+    assert current == processes.link(site.pid("elsewhere"), "cwd")
+    assert site.text_of("/ContentRootPath", "elsewhere") == folder
+    assert site.text_of("/WebRootPath", "elsewhere") == folder + "/wwwroot"
+    assert site.text_of("/BaseDirectory", "elsewhere") == folder + "/"
+    physical = site.variable("ASPNETCORE_IIS_PHYSICAL_PATH", "elsewhere")
+    assert physical.rstrip("/") == folder
+
+
+@inside
+@ids("ST9")
+def test_server_of_the_apps_own_is_not_asked(site):
+    """IIS says 500.30. httpd is the server of what it hosts, whoever else offers to."""
+    assert site.text_of("/ServerType", "own-server").startswith("AppCore.")
 
 
 @ids("ST31")

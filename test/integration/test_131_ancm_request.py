@@ -370,6 +370,43 @@ def test_forms(site, size):
     assert answer.text == form
 
 
+# Streams and features as ASP.NET Core promises them
+
+@inside
+@ids("RR17")
+@pytest.mark.parametrize("path", ["/ReadArguments", "/WriteArguments"])
+def test_arguments_of_streams(site, path):
+    """Asynchronous, synchronous, and as of old."""
+    wrong = ["ArgumentNullException"] + ["ArgumentOutOfRangeException"] * 5
+    expected = " ".join(wrong + ["nothing"] * 2)
+    assert echo(site, path, b"x").decode() == "\n".join([expected] * 3)
+
+
+@inside
+@ids("RR25")
+def test_features_can_be_replaced(site):
+    assert site.text_of("/ReplacedFeatures") == "Success"
+    assert site.text_of("/ReplacedRequest") == \
+        "OWN own /own /path ?own=1 OWN/1 True own trace connection 192.0.2.9 9 True"
+    answer = site.get("/ReplacedResponse")
+    assert (answer.status, answer.reason, answer.text) == (202, "Own", "caught, True")
+    assert answer.header("X-Own") == "own"
+
+
+@inside
+@ids("IU5")
+def test_tokens_cancel(site):
+    seen = echo(site, "/CancelledTokens", b"x").decode().split()
+    assert len(seen) == 3
+    assert all(name.endswith("CanceledException") for name in seen), seen
+    with site.raw() as raw:
+        raw.send("POST /site/CancelledRead HTTP/1.1\r\nHost: x\r\n"
+                 "Content-Length: 2\r\n\r\n")
+        raw.receive(b"CanceledException")
+        raw.send("ab")
+        raw.receive(b" ab")
+
+
 # Characters
 
 @ids("LA1")
@@ -418,6 +455,20 @@ def test_request_is_aborted_when_its_client_leaves(site, reset):
     wait_for(lambda: site.text_of("/WaitingRequestCount") == "1")
     raw.socket.close()
     wait_for(lambda: site.text_of("/WaitingRequestCount") == "0")
+
+
+@inside
+@ids("IU5")
+def test_writes_to_a_client_that_left_go_nowhere(site):
+    """But a token that is cancelled by that says so, and so do reads. What there is to
+    read is given at once, where IIS's server always goes through the thread pool."""
+    raw = leave(site, "POST /site/AfterTheClientLeft HTTP/1.1\r\nHost: x\r\n"
+                      "Content-Length: 100\r\n\r\nsome")
+    raw.receive(b"begun")
+    raw.socket.close()
+    seen = wait_for(lambda: site.text_of("/WhatCameAfterwards")).split()
+    assert seen[:2] == ["nothing", "nothing"] and seen[3] == "ConnectionResetException"
+    assert seen[2].endswith("CanceledException")
 
 
 @ids("RR28")

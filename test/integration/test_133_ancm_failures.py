@@ -11,7 +11,7 @@ import re
 import pytest
 
 from acceptance import (ASSEMBLY, DLL, GENERAL, Site, hosting_model,  # noqa: F401
-                        ids, outside, web_config)
+                        ids, inside, outside, web_config)
 from processes import wait_for
 
 DETAILED = {"ASPNETCORE_DETAILEDERRORS": "1"}
@@ -66,8 +66,12 @@ def site(env, hosting_model):  # noqa: F811
     for name, mode in (("startup", "ThrowInStartup"),
                        ("generic", "ThrowInStartupGenericHost")):
         made.add(name, mode, variables=DETAILED)
+    made.add("unhooked", "Throw", variables=DETAILED,
+             settings={"callStartupHook": "false"})
     made.add("early", "EarlyReturn", variables=DETAILED)
     made.add("hang", "Hang", variables=DETAILED, startupTimeLimit=1)
+    made.add("kept", "Hang", startupTimeLimit=1,
+             settings={"suppressRecycleOnStartupTimeout": "true"})
     made.add("delayed", variables={"STARTUP_DELAY_MS": "15000"}, startupTimeLimit=1)
     made.add("wow", "ConsoleWriteSingle", variables=DETAILED)
     made.add("console", "CheckConsoleFunctions", variables=DETAILED)
@@ -218,6 +222,27 @@ def test_start_that_takes_too_long(site, name):
     assert code(answer) in ("502.5", "500.37", "503")
     assert re.search(r"\b1(\.\d)? s|1000 ms", site.env.recent_log())
     wait_for(lambda: not site.processes(name), what="the end of the process")
+
+
+@inside
+@ids("ST18")
+def test_child_stays_where_it_is_told_to(site):
+    site.enter("kept")
+    workers = [p.pid for p in site.env.workers()]
+    for _ in range(3):
+        assert code(failed(site, "kept", 500)) == "500.37"
+        # Of a child that is to be replaced every response ends its connection.
+        assert site.env.get("/nothing").header("Connection") is None
+    assert [p.pid for p in site.env.workers()] == workers
+
+
+@inside
+@ids("ST29")
+def test_start_up_hook_cannot_be_switched_off(site):
+    """httpd serves the app through it; AppCoreDetailedErrors is the switch of pages."""
+    page = page_of(site, "unhooked")
+    assert "InvalidOperationException" in page and "AcceptanceSite.Program.Main" in page
+    assert 'handlerSetting "callStartupHook" has no effect' in site.env.log_text()
 
 
 @ids("ST14", "LG14")

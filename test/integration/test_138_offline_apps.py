@@ -13,7 +13,6 @@ from acceptance import Site, hosting_model, ids, outside  # noqa: F401
 from load import Load
 from processes import wait_for
 
-pytestmark = outside
 PAGE = "<p>Down for maintenance</p>"
 
 
@@ -37,7 +36,7 @@ def shows(site, name, path="/ProcessId", page=PAGE):
 
 def take_offline(site, name, page=PAGE):
     path = site.write(name, "app_offline.htm", page)
-    wait_for(lambda: shows(site, name), what=f"the page of {name}")
+    wait_for(lambda: shows(site, name), 20, f"the page of {name}")
     return path
 
 
@@ -101,6 +100,7 @@ def test_touched_configuration_under_load(site):
     wait_for(lambda: not processes.alive(before), 30, "the end of the old process")
 
 
+@outside
 def test_node(site):
     before = site.text_of("/pid", "node")
     os.mkdir(site.path("node", "tmp"))

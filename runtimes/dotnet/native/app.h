@@ -52,6 +52,8 @@ typedef struct ac_app_t {
     _Atomic int left_behind;    /* and nobody waits for it any more */
 
     pthread_t thread;
+    pthread_t timer;            /* of quiesce, if there is one */
+    int is_timed;               /* the host's calls only */
     pthread_mutex_t lock;       /* for all below */
     pthread_cond_t moved;
     ac_app_state_e state;
@@ -74,6 +76,10 @@ int ac_app_start(const appcore_host *host, const appcore_config *config,
  * no SIGTERM would end that. Signals to the process still go to its first thread if
  * that takes them, and httpd's handlers are left as they are. */
 void ac_app_open_signals(void);
+
+/* No new requests come. Those that are under way have the time of a shutdown; after that
+ * the app is told of its end, which some of them may wait for, and which ends the rest. */
+void ac_app_quiesce(ac_app_t *app);
 
 /* Stops the app and waits for the end of Main, at most so long. */
 void ac_app_stop(ac_app_t *app, uint32_t limit_ms);

@@ -67,12 +67,7 @@ static void thread_attach(void *data)
 
 static void quiesce(void *data)
 {
-    ac_app_t *app = data;
-
-    if (ac_gate_enter(&app->gate)) {
-        app->calls.quiesce();
-        ac_gate_leave(&app->gate);
-    }
+    ac_app_quiesce(data);
 }
 
 static void shutdown(void *data, uint32_t limit_ms)

@@ -2,6 +2,8 @@
 // Part of mod_appcore; see LICENSE.
 //
 // What the first argument may ask for instead of, or besides, serving.
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace AcceptanceSite;
@@ -75,6 +77,9 @@ internal static class Modes
                 services.Configure<KestrelServerOptions>(
                     o => o.Limits.MinRequestBodyDataRate = null);
                 break;
+            case "OverriddenServer":
+                services.AddSingleton<IServer, Deaf>();
+                break;
             case "DecreaseRequestLimit":
                 services.Configure<KestrelServerOptions>(
                     o => o.Limits.MaxRequestBodySize = 2);
@@ -131,4 +136,20 @@ internal static class Modes
             .ConfigureWebHostDefaults(web => web.Configure(
                 _ => throw new InvalidOperationException("From Configure")))
             .Build().Run();
+
+    // A server of the app's own, which listens to nothing.
+    private sealed class Deaf : IServer
+    {
+        public IFeatureCollection Features { get; } = new FeatureCollection();
+
+        public Task StartAsync<TContext>(IHttpApplication<TContext> application,
+                                         CancellationToken cancellationToken)
+            where TContext : notnull => Task.CompletedTask;
+
+        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public void Dispose()
+        {
+        }
+    }
 }

@@ -60,6 +60,7 @@ public static class Program
         Responses.Add(endpoints);
         Sockets.Add(endpoints);
         Life.Add(endpoints);
+        Rules.Add(endpoints);
         app.Run(context => Dispatch(endpoints, context));
         return app;
     }
