@@ -134,12 +134,14 @@ def source_of_template(kind):
     return source
 
 
-def publish_variant(source, name, options):
-    """Of a copy, so that it can be done at the same time as others. The folder and
-    "", or None and why NuGet could not bring what that needs."""
+def publish_variant(source, name, options, files=None):
+    """Of a copy, so that it can be done at the same time as others, with more files of
+    a folder. Where it is and "", or None and why NuGet could not bring what it needs."""
     copy = tempfile.mkdtemp(prefix=name + "-", dir=cache())
     target = copy + "-published"
     shutil.copytree(source, copy, dirs_exist_ok=True)
+    if files:
+        shutil.copytree(files, copy, dirs_exist_ok=True)
     made = try_run("publish", copy, "-o", target, *PUBLISH, *options)
     missing = re.search(r"error (NU(1101|1102|1301): .*)", made.stdout)
     if missing:
@@ -147,6 +149,47 @@ def publish_variant(source, name, options):
     assert made.returncode == 0, made.stdout + made.stderr
     shutil.rmtree(copy)
     return target, ""
+
+
+# Compiled ahead of time there would be no .NET left to host.
+TEMPLATE_SETTINGS = {"webapiaot": ("-p:PublishAot=false",)}
+# Where NuGet does not have the package of blazor's scripts.
+WITHOUT_SCRIPTS = "-p:RequiresAspNetWebAssets=false"
+
+
+@once
+def template_source(kind):
+    """The project that `dotnet new` makes."""
+    need_sdk()
+    folder = source_of_template(kind)
+    if kind == "blazor":
+        # The only line that names the mount, as every developer has to set it.
+        path = os.path.join(folder, "Components", "App.razor")
+        with open(path, encoding="utf-8-sig") as f:
+            text = f.read()
+        assert text.count('<base href="/" />') == 1
+        with open(path, "w", encoding="utf-8") as f:
+            f.write("@inject NavigationManager Here\n"
+                    + text.replace('href="/"', 'href="@Here.BaseUri"'))
+    return folder
+
+
+@once
+def template_variant(kind, files, *options):
+    """It, with what a folder has besides, published with these options: where, or why
+    that cannot be."""
+    options = (*options, *TEMPLATE_SETTINGS.get(kind, ()))
+    made, said = publish_variant(template_source(kind), kind, options, files)
+    if not made and kind == "blazor":
+        options = (*options, WITHOUT_SCRIPTS)
+        made, said = publish_variant(template_source(kind), kind, options, files)
+    return made or said
+
+
+def missing_scripts(folder):
+    """Below what of the app there are none, if there are none."""
+    has = os.path.isdir(os.path.join(folder, "wwwroot", "_framework"))
+    return None if has else "_framework/"
 
 
 def own_source(text, name, version):

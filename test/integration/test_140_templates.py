@@ -10,17 +10,16 @@ CreateSlimBuilder, here not compiled ahead of time."""
 
 import concurrent.futures
 import glob
-import html
 import os
 import re
 import subprocess
-import urllib.parse
 
 import pytest
 
 import client
 import dotnet
 import env as environment
+from browser import Browser
 from processes import wait_for
 from tls import Authority
 
@@ -61,53 +60,24 @@ COMPANIONS = os.path.join(os.path.dirname(environment.MODULE), "appcore")
 REDIRECTING = {"webapi", "mvc", "webapp", "blazor"}
 PAGES = {"mvc": ["", "Home/Privacy"], "webapp": ["", "Privacy"],
          "blazor": ["", "counter", "weather"]}
-LINK = re.compile(r"<(?:a|link|script|img)\b[^>]*?\b(?:href|src)=\"([^\"]*)\"")
-BASE = re.compile(r'<base href="([^"]*)"')
-
-
-# Compiled ahead of time there would be no .NET left to host.
-SETTINGS = {"webapiaot": ("-p:PublishAot=false",)}
-# Where NuGet does not have the package of blazor's scripts.
-WITHOUT_SCRIPTS = "-p:RequiresAspNetWebAssets=false"
-
-
-def source(name):
-    folder = dotnet.source_of_template(name)
-    if name == "blazor":
-        # The only line that names the mount, as every developer has to set it.
-        path = os.path.join(folder, "Components", "App.razor")
-        with open(path, encoding="utf-8-sig") as f:
-            text = f.read()
-        assert text.count('<base href="/" />') == 1
-        with open(path, "w", encoding="utf-8") as f:
-            f.write("@inject NavigationManager Here\n"
-                    + text.replace('href="/"', 'href="@Here.BaseUri"'))
-    return folder
-
 
 # Compressing these takes most of the time.
 NOT_COMPRESSED = "-p:CompressionEnabled=false"
 
 
-def publish(folder, variant):
+def publish(variant):
     """The folder of the app, or why there is none."""
     name, way = variant
-    options = (*WAYS[way], *SETTINGS.get(name, ()),
-               *([] if way == "shared" else [NOT_COMPRESSED]))
-    made, said = dotnet.publish_variant(folder, name, options)
-    if not made and name == "blazor":
-        made, said = dotnet.publish_variant(folder, name, (*options, WITHOUT_SCRIPTS))
-    return made or said
+    return dotnet.template_variant(
+        name, None, *WAYS[way], *([] if way == "shared" else [NOT_COMPRESSED]))
 
 
 @pytest.fixture(scope="module")
 def published():
     """Template and way -> folder, or why there is none."""
     dotnet.need_sdk()
-    sources = {name: source(name) for name in TEMPLATES}
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        made = {variant: pool.submit(publish, sources[variant[0]], variant)
-                for variant in CHOSEN}
+        made = {variant: pool.submit(publish, variant) for variant in CHOSEN}
         return {variant: result.result() for variant, result in made.items()}
 
 
@@ -157,43 +127,14 @@ def httpd(env, published):
     return env
 
 
-class Site:
-    """What a browser sees of one template at one mount, over http or https."""
+class Site(Browser):
+    """One template at one mount, over http or https."""
 
     def __init__(self, httpd, variant, mount, scheme, kind="test"):
         self.folder = httpd.published[variant]
         if not os.path.isdir(self.folder):
             pytest.skip(f"{variant} cannot be published here: {self.folder}")
-        self.httpd, self.mount = httpd, mount
-        self.host = "-".join(variant) + "." + kind
-        self.port = httpd.port2 if scheme == "https" else httpd.port
-        self.url = f"{scheme}://{self.host}:{self.port}{mount}/"
-        self.scheme = scheme
-
-    def has_scripts(self):
-        return os.path.isdir(os.path.join(self.folder, "wwwroot", "_framework"))
-
-    def get(self, path):
-        host = f"{self.host}:{self.port}"
-        if self.scheme == "https":
-            return self.httpd.ca.request(self.port, path, host=host, sni=self.host)
-        return self.httpd.get(path, host=host, timeout=90)
-
-    def page(self, path):
-        answer = self.get(self.mount + path)
-        assert answer.status == 200, answer
-        return answer
-
-    def links(self, path):
-        """Absolute URLs of what a page refers to on this site."""
-        text = self.page(path).text
-        base = BASE.search(text)
-        start = urllib.parse.urljoin(self.url + path.lstrip("/"),
-                                     base.group(1) if base else "")
-        found = {urllib.parse.urljoin(start, html.unescape(link))
-                 for link in LINK.findall(text)}
-        return {link.split("#")[0] for link in found
-                if urllib.parse.urlsplit(link).hostname == self.host}
+        super().__init__(httpd, scheme, "-".join(variant) + "." + kind, mount)
 
 
 def by_variant(*parts, of=VARIANTS):
@@ -220,22 +161,10 @@ def test_answers_where_there_is_no_tls(httpd, name, way):
     Site(httpd, (name, way), "/app", "http", "plain").page(TEMPLATES[name])
 
 
-def check_links(site, pages):
-    links = set().union(*(site.links("/" + page) for page in pages))
-    assert {site.url + page for page in pages if page} <= links, links
-    assert site.url in links or site.url[:-1] in links, links
-    assert any(".css" in link for link in links), links
-    for link in links:
-        assert link.startswith(site.url) or link + "/" == site.url, link
-        if link.startswith(site.url + "_framework/") and not site.has_scripts():
-            continue
-        answer = site.get(link[link.index("/", 8):])
-        assert answer.status == 200 and answer.body, (link, answer)
-
-
 @by_variant(("",), ("/app",), of=[v for v in VARIANTS if v[0] in PAGES])
 def test_links_stay_below_the_mount(httpd, name, way, mount):
-    check_links(Site(httpd, (name, way), mount, "https"), PAGES[name])
+    site = Site(httpd, (name, way), mount, "https")
+    site.check_links(PAGES[name], dotnet.missing_scripts(site.folder))
 
 
 @by_variant()

@@ -43,7 +43,8 @@ class Authority:
         with open(self.path(name + ".pem"), encoding="ascii") as f:
             return hashlib.sha1(ssl.PEM_cert_to_DER_cert(f.read())).hexdigest().upper()
 
-    def request(self, port, path, identity=None, host=None, sni=None, headers=None):
+    def request(self, port, path, identity=None, host=None, sni=None, headers=None,
+                method="GET", body=None):
         context = ssl.create_default_context(cafile=self.path("ca.pem"))
         context.check_hostname = False
         context.post_handshake_auth = True
@@ -56,7 +57,7 @@ class Authority:
             connection.sock = context.wrap_socket(socket.create_connection(
                 ("127.0.0.1", port), 30), server_hostname=sni)
         try:
-            connection.request("GET", path, headers={
+            connection.request(method, path, body, headers={
                 **(headers or {}), **({"Host": host} if host else {})})
             answer = connection.getresponse()
             return client.Response(answer.status, answer.reason, answer.getheaders(),
