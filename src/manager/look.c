@@ -72,8 +72,8 @@ void ac_home_conf(ac_sup_conf_t *conf, const ac_settings_t *set,
     conf->shutdown_limit = apr_time_from_sec(set->shutdown_time_limit.v);
     conf->keep_config = (unsigned)ac_handler_is_on(set, AC_HANDLER_NO_ROTATION, 0);
     /* One that children host is theirs to start, until one of them asks. */
-    conf->always_running = set->start_mode.v == AC_START_ALWAYS_RUNNING
-                           && set->hosting_model.v != AC_HOSTING_IN_PROCESS;
+    conf->inside = set->hosting_model.v == AC_HOSTING_IN_PROCESS;
+    conf->always_running = set->start_mode.v == AC_START_ALWAYS_RUNNING && !conf->inside;
     /* Two processes cannot listen to one port that the administrator named. */
     conf->alone = launch && launch->port != 0;
 }

@@ -83,6 +83,12 @@ static int is_surplus(const ac_sup_app_t *app, const ac_sup_proc_t *proc)
                 && is_wanted(app) && !is_replaced(app));
 }
 
+/* What ran before the app moved into httpd's children, none of which asked since. */
+static int has_moved(const ac_sup_app_t *app, const ac_sup_proc_t *proc)
+{
+    return app->conf.inside && is_stale(proc) && !is_wanted(app);
+}
+
 /* Ends what the configuration does not want any more. */
 static void retire(ac_sup_app_t *app)
 {
@@ -90,7 +96,7 @@ static void retire(ac_sup_app_t *app)
     int gone = app->mode == AC_SUP_REMOVED || app->sup->stopping || app->offline;
 
     for (proc = app->procs; proc; proc = next) {
-        int surplus = gone || is_surplus(app, proc);
+        int surplus = gone || is_surplus(app, proc) || has_moved(app, proc);
 
         next = proc->next;
         if (surplus || (is_stale(proc) && ac_fleet_is_starting(proc))) {
@@ -409,6 +415,10 @@ ac_sup_app_t *ac_sup_configure(ac_sup_t *sup, uint64_t id, const unsigned char *
         memcpy(app->digest, digest, AC_SUP_DIGEST);
         app->conf = *conf;
         app->offline = 0;
+        if (conf->inside) {
+            /* No reason to replace what ran before: see has_moved(). */
+            app->keep = app->wanted = 0;
+        }
         app->look_again = app->look == AC_LOOK_ASKED;
         if (app->look == AC_LOOK_KNOWN) {
             app->look = AC_LOOK_NONE;

@@ -54,6 +54,7 @@ typedef struct ac_sup_conf_t {
     apr_interval_time_t startup_limit;
     apr_interval_time_t shutdown_limit;
     unsigned always_running:1;
+    unsigned inside:1;          /* children of httpd host it, unless one of them asks */
     unsigned alone:1;           /* never two processes of one slot at a time */
     unsigned keep_config:1;     /* a change of web.config replaces nothing */
 } ac_sup_conf_t;

@@ -150,6 +150,25 @@ START_TEST(test_idle_app_stays_idle_over_a_change)
 }
 END_TEST
 
+/* Children of httpd host it from now on; one that cannot asks for a process. */
+START_TEST(test_app_that_moves_into_httpd_ends)
+{
+    start_first();
+    conf.inside = 1;
+    configure(2, &conf);
+    ck_assert_int_eq(proc(1)->is.state, AC_PROC_DRAIN);
+    forget_done();
+    pass(AC_SUP_DRAIN_STEP);
+    ac_sup_drained(proc(1));
+    exited(1);
+    ck_done("count:1 signal15:1 forget:1 free:1");
+    ac_sup_wake(app());
+    ck_done("look");
+    looked();
+    ck_done("listen:2");
+}
+END_TEST
+
 START_TEST(test_reload_forgives)
 {
     ac_result_t res;
@@ -524,6 +543,7 @@ TCase *reload_case(void)
     tcase_add_test(tc, test_change_while_looking_looks_again);
     tcase_add_test(tc, test_added_again_while_looking);
     tcase_add_test(tc, test_idle_app_stays_idle_over_a_change);
+    tcase_add_test(tc, test_app_that_moves_into_httpd_ends);
     tcase_add_test(tc, test_reload_forgives);
     tcase_add_test(tc, test_removed_app_is_drained_and_goes);
     tcase_add_test(tc, test_removed_idle_app_goes_at_once);

@@ -53,6 +53,11 @@ internal abstract unsafe partial class Exchange
         // Both may be changed by middleware.
         _isHead = Method == "HEAD";
         _isHttp1 = Protocol is "HTTP/1.1" or "HTTP/1.0";
+        if (!_isHttp1 && Protocol == "HTTP/2.0")
+        {
+            // As httpd calls what is HTTP/2 to apps, and to HttpProtocol.IsHttp2().
+            Protocol = "HTTP/2";
+        }
         Scheme = Characters.Decode(ref _lastScheme, info->Scheme);
         RawTarget = Characters.Decode(ref _lastTarget, info->Target);
         PathBase = Characters.Decode(ref _lastPathBase, info->PathBase);
