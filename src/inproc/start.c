@@ -21,6 +21,7 @@
 #include "inproc/warm.h"
 #include "inproc/watch.h"
 #include "shared/target.h"
+#include "spec/handler.h"
 #include "spec/look.h"
 
 APLOG_USE_MODULE(appcore);
