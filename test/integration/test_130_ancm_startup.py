@@ -296,9 +296,9 @@ def test_eager_app_needs_no_request(site):
              "the start of the app")
 
 
-@outside
 @ids("AI2")
 def test_warm_up_path_is_asked_for(site):
+    site.enter("warm")
     wait_for(lambda: os.path.exists(site.path("warm", "Warm.txt")), 20,
              "the warm-up request")
 

@@ -299,7 +299,6 @@ def test_first_30000_characters_are_kept(site, name):
     assert max(len(run) for run in runs) == 30000
 
 
-@outside
 @ids("ST35")
 def test_output_of_a_failed_start_is_in_the_file(site):
     failed(site, "to-file")

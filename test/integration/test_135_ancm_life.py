@@ -122,7 +122,8 @@ def test_requests_while_the_app_stops_itself(site):
 @ids("SD7")
 def test_requests_in_flight_are_finished(site):
     """Two that still send their bodies and one that waits for the end itself. The app
-    learns of its end when nothing is in flight, or at the limit; in IIS at once."""
+    learns of its end when nothing is in flight, or at the limit; in process, as in IIS,
+    at once."""
     pid = site.pid("patient")
     posts = [client.Raw(site.env.port) for _ in range(2)]
     for raw in posts:

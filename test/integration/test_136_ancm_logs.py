@@ -10,7 +10,6 @@ import pytest
 from acceptance import Site, hosting_model, ids, outside  # noqa: F401
 from processes import wait_for
 
-pytestmark = outside
 NAME = re.compile(r"stdout_\d{14}_\d+\.log$")
 STDOUT = {"stdoutLogEnabled": "true", "stdoutLogFile": ".\\logs\\stdout"}
 # Apps whose output goes to files of web.config: mode and prefix.
@@ -98,6 +97,7 @@ def test_trace_of_the_host(site):
     assert len(logs(site, "traced")) == 1
 
 
+@outside
 @ids("LG11")
 def test_no_redirection(site):
     site.text_of("/ConsoleWrite", "muted")

@@ -168,15 +168,16 @@ internal static unsafe class Calls
     }
 
     [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
-    private static void Quiesce()
-    {
-    }
+    private static void Quiesce() => AskToStop();
 
-    // StopApplication() runs what the app registered, which may take its time.
     [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
     private static void Stop(uint limit)
     {
         s_server.Release();
-        ThreadPool.UnsafeQueueUserWorkItem(static _ => s_server.AskToStop(), null);
+        AskToStop();
     }
+
+    // StopApplication() runs what the app registered, which may take its time.
+    private static void AskToStop() =>
+        ThreadPool.UnsafeQueueUserWorkItem(static _ => s_server.AskToStop(), null);
 }

@@ -200,34 +200,14 @@ static void stop_managed(ac_app_t *app, uint32_t limit_ms)
     }
 }
 
-static void *stop_in_time(void *data)
-{
-    ac_app_t *app = data;
-    struct timespec until = ac_until(app->config->shutdown_ms);
-    int rc = 0, is_due;
-
-    ac_app_open_signals();
-    pthread_mutex_lock(&app->lock);
-    while (!app->asked && !app->returned && rc == 0) {
-        rc = pthread_cond_timedwait(&app->moved, &app->lock, &until);
-    }
-    is_due = !app->asked && !app->returned;
-    app->asked = 1;
-    pthread_mutex_unlock(&app->lock);
-    if (is_due) {
-        stop_managed(app, app->config->shutdown_ms);
-    }
-    return NULL;
-}
-
 void ac_app_quiesce(ac_app_t *app)
 {
+    pthread_mutex_lock(&app->lock);
+    app->asked = 1;
+    pthread_mutex_unlock(&app->lock);
     if (ac_gate_enter(&app->gate)) {
         app->calls.quiesce();
         ac_gate_leave(&app->gate);
-    }
-    if (!app->is_timed) {
-        app->is_timed = pthread_create(&app->timer, NULL, stop_in_time, app) == 0;
     }
 }
 
@@ -238,12 +218,7 @@ void ac_app_stop(ac_app_t *app, uint32_t limit_ms)
 
     pthread_mutex_lock(&app->lock);
     app->asked = 1;
-    pthread_cond_broadcast(&app->moved);
     pthread_mutex_unlock(&app->lock);
-    if (app->is_timed) {
-        pthread_join(app->timer, NULL);
-        app->is_timed = 0;
-    }
     stop_managed(app, limit_ms);
     pthread_mutex_lock(&app->lock);
     while (!app->returned && !app->stuck && rc == 0) {

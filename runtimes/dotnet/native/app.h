@@ -52,8 +52,6 @@ typedef struct ac_app_t {
     _Atomic int left_behind;    /* and nobody waits for it any more */
 
     pthread_t thread;
-    pthread_t timer;            /* of quiesce, if there is one */
-    int is_timed;               /* the host's calls only */
     pthread_mutex_t lock;       /* for all below */
     pthread_cond_t moved;
     ac_app_state_e state;
@@ -77,8 +75,8 @@ int ac_app_start(const appcore_host *host, const appcore_config *config,
  * that takes them, and httpd's handlers are left as they are. */
 void ac_app_open_signals(void);
 
-/* No new requests come. Those that are under way have the time of a shutdown; after that
- * the app is told of its end, which some of them may wait for, and which ends the rest. */
+/* No new connections come. The app is told of its end, for which some requests may wait,
+ * and serves on until ac_app_stop() or its own time for that is over. */
 void ac_app_quiesce(ac_app_t *app);
 
 /* Stops the app and waits for the end of Main, at most so long. */
