@@ -59,7 +59,9 @@ def test_requests_have_until_the_limit(httpd, route):
     client = probe.ask(httpd, "http", "GET", f"/{app.name}/{route}?tag=limit")
     app.wait_event("wait", tag="limit")
     reload(httpd, app)
-    assert len(app.events("disconnect", tag="limit")) == 1
+    # Who looks at aborted() all the time may have completed it before he is told.
+    assert len(app.events("disconnect", tag="limit")) in ((0, 1) if route == "wait"
+                                                          else (1,))
     assert len(app.events("release", tag="limit")) == 1
     with pytest.raises((ConnectionError, AssertionError)):
         client.response()
