@@ -13,6 +13,7 @@
 #include "http_ssl.h"
 #include "apr_strings.h"
 #include "http1/target.h"
+#include "inproc/app.h"
 #include "request/context.h"
 #include "request/groups.h"
 #include "request/login.h"
@@ -219,14 +220,22 @@ static appcore_str text(const char *s)
     return str;
 }
 
-/* The one that httpd's log uses; made once per connection. */
+/* The one that httpd's log uses. */
 static const char *connection_id(conn_rec *c)
 {
-    c = c->master ? c->master : c;
-    if (!c->log_id) {
+    if (!c->master && !c->log_id) {
         ap_run_generate_log_id(c, NULL, &c->log_id);
     }
-    return c->log_id;
+    return c->master ? c->master->log_id : c->log_id;
+}
+
+int ac_client_pre_connection(conn_rec *c, void *unused)
+{
+    (void)unused;
+    if (!c->master && ac_inproc_count() > 0) {
+        connection_id(c);
+    }
+    return OK;
 }
 
 static void name_connection(appcore_info *info, request_rec *r)

@@ -30,5 +30,8 @@ int ac_client_head(ac_client_head_t *head, request_rec *r, const ac_body_t *body
 int ac_client_info(appcore_info *info, request_rec *r, const ac_body_t *body);
 
 void ac_client_init(void);
+/* Names the connection for apps in process before there are HTTP/2 streams, whose
+ * threads must not use its pool. */
+int ac_client_pre_connection(conn_rec *c, void *unused);
 
 #endif

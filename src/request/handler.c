@@ -7,9 +7,11 @@
 
 #include "httpd.h"
 #include "http_config.h"
+#include "http_connection.h"
 #include "http_log.h"
 #include "http_protocol.h"
 #include "conn/park.h"
+#include "request/client.h"
 #include "request/context.h"
 #include "request/error.h"
 #include "request/inside.h"
@@ -97,5 +99,6 @@ void ac_request_register_hooks(apr_pool_t *p)
 {
     ac_route_register(p);
     ac_request_warm_register();
+    ap_hook_pre_connection(ac_client_pre_connection, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(handle, NULL, NULL, APR_HOOK_MIDDLE);
 }

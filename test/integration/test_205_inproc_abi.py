@@ -3,17 +3,19 @@
 """What appcore.h promises for a request that is through when handle() returns, to
 clients of HTTP/1.1, of HTTP/1.1 over TLS, and of HTTP/2."""
 
+import json
 import os
 import re
 import socket
+import subprocess
 
 import pytest
 
 import env as environment
 import probe
 import processes
-from probe import (ABSENT, GONE, INVALID, OK, UNSUPPORTED, WAYS, WAYS_1, ask, curl,
-                   digest, pattern)
+from probe import (ABSENT, GONE, INVALID, OK, UNSUPPORTED, WAYS, WAYS_1, address, ask,
+                   curl, curl_command, digest, pattern)
 from processes import wait_for
 
 pytestmark = pytest.mark.mpm
@@ -110,6 +112,21 @@ def test_info(app, httpd, way):
                                 | probe.EXPECTS_100)
     fields = {n.lower(): v for n, v in info["fields"]}
     assert fields["x-one"] == "1" and fields["x-two"] == "a  b"
+
+
+@pytest.mark.parametrize("way", WAYS_1)
+def test_connection_id(app, httpd, way):
+    """The same for all requests of a connection, and no other's."""
+    command = curl_command(httpd, way, "/probe/info", "-w", r"\n",
+                           address(httpd, way, "/probe/info"))
+    ids = []
+    for _ in range(2):
+        lines = subprocess.run(command, capture_output=True, timeout=60,
+                               check=True).stdout.split(b"\n")
+        first, second = (json.loads(line)["connection_id"] for line in lines if line)
+        assert first == second
+        ids.append(first)
+    assert ids[0] != ids[1]
 
 
 def test_the_path_at_the_mount_itself(app, httpd):

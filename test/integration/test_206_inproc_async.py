@@ -6,7 +6,6 @@ on_io(), upgraded, waiting without a worker, and across a reload."""
 import re
 import select
 import socket
-import subprocess
 import threading
 import time
 
@@ -250,17 +249,6 @@ def test_both_directions_at_a_time(app, httpd):
     rest.join()
     raw.socket.close()
     assert app.wait_event("async", tag="both")["again"] >= 1
-
-
-@pytest.mark.skipif(not probe.HAS_HTTP2, reason="no HTTP/2")
-def test_streams_of_one_connection(app, httpd):
-    urls = [probe.address(httpd, "h2", f"/probe/{path}") for path in
-            ("later?ms=200", "hello", "stream?n=3", "later?ms=5", "lend", "early")]
-    result = subprocess.run(
-        ["curl", "-s", "--http2-prior-knowledge", "-m", "30", "--parallel",
-         "--parallel-immediate", *urls], capture_output=True, timeout=60, check=True)
-    for text in (b"later", b"hello", b"data: 3", b"0 0", b"early"):
-        assert text in result.stdout
 
 
 # Upgrades
