@@ -196,7 +196,7 @@ def test_the_address_of_an_app_that_listens_elsewhere(httpd):
     httpd.allow(r"app elsewhere[:, ].*")
     answer = httpd.get("/elsewhere/app/", timeout=60)
     assert answer.status in (502, 503) and said in answer.text, answer
-    assert said in httpd.recent_log()
+    wait_for(lambda: said in httpd.recent_log(), what="the line in the log")
 
 
 def test_socket_and_nothing_else(httpd):

@@ -67,12 +67,14 @@ def test_websocket(httpd):
 
 
 @pytest.mark.ancm("H28")
-@pytest.mark.parametrize("code, seen", [(8, 8), (2, 2), (11, 11), (1111, 2), (0, 2)])
+@pytest.mark.parametrize("code, seen", [(8, {8}), (2, {2}), (11, {11}),
+                                        (1111, {1, 2}), (0, {1, 2})])
 def test_reset_with_a_code(httpd, code, seen):
-    """Others than 1 to 99 mod_http2 has no way for."""
+    """Others than 1 to 99 mod_http2 has no way for, and says what it likes."""
     with Watching(httpd.port) as client:
         stream = client.fetch(f"/reset/{code}")
-        assert client.codes == {stream: seen} and stream not in client.status
+        assert client.codes.keys() == {stream} and client.codes[stream] in seen
+        assert stream not in client.status
         # The connection goes on.
         assert client.fetch("/") not in client.codes
 
@@ -80,7 +82,7 @@ def test_reset_with_a_code(httpd, code, seen):
 def test_reset_of_an_answer_that_has_begun(httpd):
     with Watching(httpd.port) as client:
         stream = client.fetch("/reset/8?late=true")
-        assert client.codes == {stream: 2}
+        assert client.codes.get(stream) in (1, 2)
 
 
 def test_trailers(httpd):
