@@ -33,7 +33,7 @@ def start(env, name, *lines, conf=""):
     folder = inproc.build(env, name)
     os.makedirs(os.path.join(folder, "tmp"), exist_ok=True)
     env.start(inproc.app(name, folder, *lines) + conf)
-    wait_for(lambda: f"app {name} runs in process" in env.log_text(), 20, "the app")
+    wait_for(lambda: f"app {name} runs in process" in env.recent_log(), 20, "the app")
     return folder
 
 
