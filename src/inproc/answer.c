@@ -430,7 +430,6 @@ static size_t room(ac_call_t *call, size_t total, uint32_t flags)
     return total < AHEAD - call->ahead ? total : AHEAD - call->ahead;
 }
 
-
 /* Passed on of an upgraded connection, which httpd does not count. */
 static void count_stream(ac_call_t *call, apr_off_t n, uint32_t flags)
 {

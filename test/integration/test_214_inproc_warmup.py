@@ -39,7 +39,6 @@ def start(env, name, *lines, mount=None):
               + inproc.app(name, folder, *lines, mount=mount))
 
 
-
 def test_asked_before_it_is_ready(httpd):
     start(httpd, "warm", "AppCoreWarmUpPath /note?first /later /note?then")
     httpd.wait_log("app warm runs in process")

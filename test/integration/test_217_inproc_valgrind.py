@@ -33,7 +33,6 @@ POSTS = ["echo", "echo-async", "digest", "digest-async", "limit", "expect",
 
 
 
-
 def start(env):
     """mod_ssl stays away: valgrind has much to say of libcrypto. It does not know
     pidfd_open(), so there is no keeper, which apps in process do without."""
