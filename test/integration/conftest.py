@@ -13,6 +13,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import ending  # noqa: E402
 import env as environment  # noqa: E402
 import processes  # noqa: E402
 from processes import wait_for  # noqa: E402
@@ -92,6 +93,21 @@ def env(request, hosting_model):
         check_pipes(made)
     finally:
         made.destroy()
+
+
+@pytest.fixture
+def app(httpd):
+    """The probe of apps in process (probe.py), where the module's httpd has one: it
+    knows of nothing before the test, and found nothing wrong with its host."""
+    httpd.made.forget()
+    yield httpd.made
+    httpd.made.check()
+
+
+@pytest.fixture(scope="module")
+def own(env):
+    """A server of the app in apps/ending, in process; not yet started."""
+    return ending.Server(env)
 
 
 def check_pipes(made):

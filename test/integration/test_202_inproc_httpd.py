@@ -69,13 +69,6 @@ RemoteIPInternalProxy 127.0.0.1
     return env
 
 
-@pytest.fixture
-def app(httpd):
-    httpd.made.forget()
-    yield httpd.made
-    httpd.made.check()
-
-
 # Sub-requests
 
 @pytest.mark.parametrize("way", WAYS)

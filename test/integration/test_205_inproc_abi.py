@@ -53,13 +53,6 @@ Alias /probe/declined {env.path("htdocs", "there.txt")}
     return env
 
 
-@pytest.fixture
-def app(httpd):
-    httpd.made.forget()
-    yield httpd.made
-    httpd.made.check()
-
-
 def logged(httpd, path):
     """Fields of the access log's line of that path."""
     def find():

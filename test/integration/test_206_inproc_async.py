@@ -48,13 +48,6 @@ CustomLog {env.path("access.log")} probe
     return env
 
 
-@pytest.fixture
-def app(httpd):
-    httpd.made.forget()
-    yield httpd.made
-    httpd.made.check()
-
-
 def wait_ms(ms):
     until = time.monotonic() + ms / 1000
     wait_for(lambda: time.monotonic() > until)

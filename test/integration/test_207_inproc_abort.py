@@ -32,13 +32,6 @@ def httpd(env):
     return env
 
 
-@pytest.fixture
-def app(httpd):
-    httpd.made.forget()
-    yield httpd.made
-    httpd.made.check()
-
-
 def gone(app, tag, began=None):
     """on_disconnect() came once, and in time; then the request was released."""
     began = began or time.monotonic()

@@ -9,22 +9,15 @@ import time
 
 import pytest
 
-import dotnet
 import env as environment
+from ending import ENDED, deploy, fail, inside
 from load import InFlight
 from processes import alive, wait_for
-from test_220_dotnet_inproc_start import ENDED, Server, deploy, fail, inside
 
 pytestmark = [pytest.mark.mpm, pytest.mark.skipif(
     environment.MPM == "prefork", reason="the prefork MPM hosts no runtime")]
 
 CRASHED = r"exit signal (Abort|Segmentation)"
-
-
-@pytest.fixture(scope="module")
-def own(env):
-    dotnet.need_sdk()
-    yield Server(env)
 
 
 @pytest.fixture

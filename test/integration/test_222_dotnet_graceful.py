@@ -11,9 +11,9 @@ import pytest
 import dotnet
 import env as environment
 import probe
+from ending import deploy, inside
 from load import Clients, Curls
 from processes import alive, wait_for
-from test_220_dotnet_inproc_start import deploy, inside
 
 pytestmark = [pytest.mark.mpm, pytest.mark.skipif(
     environment.MPM == "prefork", reason="the prefork MPM hosts no runtime")]
