@@ -85,17 +85,22 @@ static void note_addresses(const ac_config_pass_t *pass, ac_config_known_t *know
     const server_addr_rec *addr;
     const ap_listen_rec *lr;
 
-    for (addr = s->is_virtual ? s->addrs : NULL; addr; addr = addr->next) {
-        if (addr->host_port || s->port) {
-            note_address(pass, known, s, addr->host_port ? addr->host_port : s->port);
+    if (s->is_virtual) {
+        for (addr = s->addrs; addr; addr = addr->next) {
+            uint32_t port = addr->host_port ? addr->host_port : s->port;
+
+            if (port) {
+                note_address(pass, known, s, port);
+            }
         }
     }
-    if (!s->is_virtual && s->port) {
+    else if (s->port) {
         note_address(pass, known, s, s->port);
-        return;
     }
-    for (lr = s->is_virtual ? NULL : ap_listeners; lr; lr = lr->next) {
-        note_address(pass, known, s, lr->bind_addr->port);
+    else {
+        for (lr = ap_listeners; lr; lr = lr->next) {
+            note_address(pass, known, s, lr->bind_addr->port);
+        }
     }
 }
 
