@@ -19,7 +19,7 @@ int ac_table_aborted(appcore_request number);
 int ac_table_abort(appcore_request number);
 int ac_table_reset(appcore_request number, uint32_t code);
 
-/* inproc/answer.c */
+/* inproc/answer.c, inproc/send.c (write), inproc/sendfile.c */
 int ac_table_start(appcore_request number, int status, appcore_str reason,
                    const appcore_field *fields, size_t n);
 int ac_table_respond(appcore_request number, int status, appcore_str reason,
