@@ -5,8 +5,8 @@
 #define AC_MANAGER_FLEET_H
 
 /* The data behind manager/supervise.h: all apps, their processes, and the
- * actions that wait to be taken. Included by supervise.c, settle.c, crowd.c and
- * fleet.c alone. Nothing here decides anything. */
+ * actions that wait to be taken. Included by supervise.c, settle.c, inherit.c,
+ * crowd.c and fleet.c alone. Nothing here decides anything. */
 
 #include "manager/supervise.h"
 
