@@ -3,7 +3,6 @@
 
 #include "request/serve.h"
 
-#include <errno.h>
 #include <poll.h>
 
 #include "http_log.h"
@@ -14,6 +13,7 @@
 #include "request/dispatch.h"
 #include "request/error.h"
 #include "request/login.h"
+#include "request/obtain.h"
 #include "request/policy.h"
 #include "request/static.h"
 
@@ -119,116 +119,6 @@ static int await_step(ac_serve_t *s)
     return ac_policy_hope(&s->app, ac_clock_now()) ? wait_for_app(s, 0) : hopeless(s);
 }
 
-/* The ready slot with the fewest requests in flight; equals take turns. A process
- * that just refused a connection comes last. */
-static int choose_process(ac_serve_t *s)
-{
-    unsigned n = s->app.n_slots < AC_BOARD_SLOTS ? s->app.n_slots : AC_BOARD_SLOTS;
-    unsigned first = 0, i, best = AC_BOARD_NO_PROC;
-    uint32_t least = UINT32_MAX;
-    int matters = n > 1 || s->share || s->limit;
-
-    if (n > 1) {
-        first = atomic_fetch_add_explicit(&s->child->apps[s->mount->index].turn, 1,
-                                          memory_order_relaxed);
-    }
-    for (i = 0; i < n; i++) {
-        unsigned proc = s->app.slots[(first + i) % n];
-        uint32_t load;
-
-        if (proc == AC_BOARD_NO_PROC) {
-            continue;
-        }
-        load = matters ? ac_rows_proc_count(s->child->rows, proc) : 0;
-        if (proc == s->failed_proc) {
-            load = UINT32_MAX - 1;
-        }
-        if (load < least) {
-            least = load;
-            best = proc;
-        }
-    }
-    s->proc_index = best;
-    s->load = least;
-    if (s->share && least >= s->share) {
-        ac_child_crowded(s->mount);
-    }
-    return best != AC_BOARD_NO_PROC
-           && ac_board_proc(s->child->board, best, s->app.id, &s->proc)
-           && !s->proc.draining;
-}
-
-static void count_out(ac_serve_t *s)
-{
-    if (s->counted) {
-        s->counted = 0;
-        ac_rows_proc_put(s->child->rows, s->child->row, s->proc_index);
-        if (s->limit) {
-            ac_wait_call_next(s->mount, s->index);
-        }
-    }
-}
-
-static int count(ac_serve_t *s)
-{
-    if (s->limit) {
-        return ac_rows_proc_take_below(s->child->rows, s->child->row, s->proc_index,
-                                       s->limit);
-    }
-    ac_rows_proc_take(s->child->rows, s->child->row, s->proc_index);
-    return 1;
-}
-
-/* The manager ends a process that drains as soon as nobody is counted on it, so who
- * counts looks once more: either that one sees us, or we see that it drains. */
-static int count_in(ac_serve_t *s)
-{
-    if (!count(s)) {
-        return 0;
-    }
-    s->counted = 1;
-    if (ac_board_proc_current(s->child->board, s->proc_index, s->proc.generation)) {
-        return 1;
-    }
-    count_out(s);
-    return 0;
-}
-
-/* A request that may not be repeated takes no connection the app may be closing
- * at this moment. */
-static int must_be_careful(const ac_serve_t *s)
-{
-    return !ac_retry_idempotent(s->task.r->method)
-           || (s->body->framing == AC_BODY_CHUNKED)
-           || s->body->length > AC_BODY_KEEP;
-}
-
-/* A process that ended leaves its listener behind for its successor. Nothing that
- * may not be repeated is sent there, nor what came back from there already. */
-static int nobody_there(const ac_serve_t *s)
-{
-    return (s->proc_index == s->failed_proc || must_be_careful(s))
-           && ac_process_gone(s->proc.pid);
-}
-
-static apr_status_t connect_to(ac_serve_t *s)
-{
-    ac_pool_t *pool = ac_child_pool(s->mount, s->proc.slot);
-
-    if (pool && !s->again) {
-        s->conn = ac_pool_take(pool, s->proc_index, s->proc.generation,
-                               must_be_careful(s), ac_clock_now());
-    }
-    if (s->conn) {
-        return APR_SUCCESS;
-    }
-    if (nobody_there(s)) {
-        return ECONNREFUSED;
-    }
-    return ac_appconn_open(&s->conn, ac_conf_globals()->runtime_dir, s->proc_index,
-                           &s->proc);
-}
-
 /* The process is free for others as soon as its part is over. One that gets a single
  * request at a time may well serve a single connection at a time. */
 static void app_done(ac_exchange_t *x)
@@ -243,7 +133,7 @@ static void app_done(ac_exchange_t *x)
         ac_dispatch_ensure();
     }
     ac_appconn_close(&conn);
-    count_out(s);
+    ac_obtain_release(s);
 }
 
 /* The client is to send what is buffered; it has as long as httpd's Timeout grants
@@ -325,19 +215,6 @@ static void create_exchange(ac_serve_t *s)
     s->x = x;
 }
 
-static int has_room(const ac_serve_t *s)
-{
-    unsigned i;
-
-    for (i = 0; i < s->app.n_slots && i < AC_BOARD_SLOTS; i++) {
-        if (s->app.slots[i] != AC_BOARD_NO_PROC
-            && ac_rows_proc_count(s->child->rows, s->app.slots[i]) < s->limit) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
 /* Whoever was called and leaves the queue calls the next one, for as long as there
  * are permits. */
 static void leave_queue(ac_serve_t *s)
@@ -345,7 +222,7 @@ static void leave_queue(ac_serve_t *s)
     int waited = s->wait.joined;
 
     ac_wait_end(&s->wait);
-    if (waited && s->limit && has_room(s)) {
+    if (waited && s->limit && ac_obtain_has_room(s)) {
         ac_wait_call_next(s->mount, s->index);
     }
 }
@@ -388,18 +265,18 @@ static int obtain_step(ac_serve_t *s)
     if (s->limit && !ac_wait_is_turn(&s->wait, s->index)) {
         return wait_for_turn(s);
     }
-    if (choose_process(s) && count_in(s)) {
-        status = connect_to(s);
+    if (ac_obtain_process(s)) {
+        status = ac_obtain_connection(s);
         if (status == APR_SUCCESS) {
             return begin_exchange(s);
         }
-        count_out(s);
+        ac_obtain_release(s);
         s->failed_proc = s->proc_index;
         ap_log_rerror(APLOG_MARK, APLOG_DEBUG, status, s->task.r, "app %s: no "
                       "connection to process %u yet", s->mount->spec->name,
                       s->proc.pid);
     }
-    if (s->limit && s->load >= s->limit && s->load < UINT32_MAX - 1) {
+    if (ac_obtain_is_full(s)) {
         return wait_for_turn(s);
     }
     return wait_for_app(s, APR_STATUS_IS_EAGAIN(status) ? ac_policy_nap(s->naps++)
@@ -432,7 +309,7 @@ static int exchange_step(ac_serve_t *s)
     }
     conn = ac_exchange_take_conn(s->x);
     ac_appconn_close(&conn);
-    count_out(s);
+    ac_obtain_release(s);
     return go_to(s, AC_SERVE_DECIDE);
 }
 
@@ -584,7 +461,7 @@ static int end(ac_task_t *task, int rv)
         s->conn = ac_exchange_take_conn(s->x);
         ac_appconn_close(&s->conn);
     }
-    count_out(s);
+    ac_obtain_release(s);
     leave_queue(s);
     ac_workers_leave(&s->permit);
     return rv == AC_ANSWERED ? OK : rv;
