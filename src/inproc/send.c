@@ -196,7 +196,8 @@ static int64_t write_piece(ac_call_t *call, const struct iovec *data, size_t n,
     if ((flags & APPCORE_LAST) && !call->upgraded) {
         ac_send_end(call);
     }
-    rv = APR_BRIGADE_EMPTY(ac_send_brigade(call)) ? APPCORE_OK : ac_send_pass(call, quietly);
+    rv = APR_BRIGADE_EMPTY(ac_send_brigade(call)) ? APPCORE_OK
+                                                  : ac_send_pass(call, quietly);
     if (rv != APPCORE_OK) {
         return rv;
     }
