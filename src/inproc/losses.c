@@ -75,6 +75,11 @@ void ac_losses_host(ac_losses_t *losses, int app)
     atomic_store(&losses->apps[app].hosted, 1);
 }
 
+int ac_losses_is_hosted(const ac_losses_t *losses, int app)
+{
+    return atomic_load(&losses->apps[app].hosted) != 0;
+}
+
 void ac_losses_add(ac_losses_t *losses, int app, apr_time_t now)
 {
     app_t *a = &losses->apps[app];
@@ -96,7 +101,7 @@ int ac_losses_exited(ac_losses_t *losses, uint32_t pid, apr_time_t now)
     }
     ac_losses_leave(losses, row);
     for (app = 0; app < losses->n_apps; ++app) {
-        if (atomic_load(&losses->apps[app].hosted)) {
+        if (ac_losses_is_hosted(losses, app)) {
             ac_losses_add(losses, app, now);
         }
     }

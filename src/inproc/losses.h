@@ -29,6 +29,7 @@ int ac_losses_enter(ac_losses_t *losses, uint32_t pid);
 void ac_losses_leave(ac_losses_t *losses, int row);
 /* This app is hosted by children. */
 void ac_losses_host(ac_losses_t *losses, int app);
+int ac_losses_is_hosted(const ac_losses_t *losses, int app);
 /* A loss that was seen to be this app's. */
 void ac_losses_add(ac_losses_t *losses, int app, apr_time_t now);
 /* The parent: that child ended. 1 if it was lost. */

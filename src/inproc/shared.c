@@ -18,7 +18,10 @@
 
 APLOG_USE_MODULE(appcore);
 
+#define NAMES_MAX 300
+
 static struct {
+    const ac_spec_table_t *table;
     ac_losses_t *losses;        /* NULL without apps in process */
     int row;                    /* this child's */
     const char **homes;         /* by ac_mount_t.index */
@@ -94,6 +97,8 @@ int ac_inproc_post_config(apr_pool_t *pconf, const ac_spec_table_t *table)
     ac_identity_t id;
 
     find_user(&id, &table->globals);
+    shared.table = table;
+    shared.losses = NULL;
     shared.homes = apr_pcalloc(pconf, (apr_size_t)table->specs->nelts * sizeof(char *));
     for (i = 0; i < table->specs->nelts; i++) {
         const ac_spec_t *spec = APR_ARRAY_IDX(table->specs, i, ac_spec_t *);
@@ -115,15 +120,34 @@ const char *ac_inproc_home(const ac_inproc_t *inproc)
     return shared.homes[inproc->mount->index];
 }
 
+/* Which of them it was that crashed nobody can tell. */
+static const char *hosted(char *names, apr_size_t size)
+{
+    int i, at = 0;
+
+    *names = '\0';
+    for (i = 0; i < shared.table->specs->nelts; i++) {
+        if (ac_losses_is_hosted(shared.losses, i)) {
+            at += apr_snprintf(names + at, size - (apr_size_t)at, "%s%s",
+                               at ? ", " : "",
+                               APR_ARRAY_IDX(shared.table->specs, i, ac_spec_t *)->name);
+        }
+    }
+    return names;
+}
+
 void ac_inproc_child_status(server_rec *s, pid_t pid, ap_generation_t generation,
                             int slot, mpm_child_status state)
 {
+    char names[NAMES_MAX];
+
     (void)generation;
     (void)slot;
     /* MPM_CHILD_LOST_SLOT comes before the end of a child that still has requests. */
     if (shared.losses && state == MPM_CHILD_EXITED
         && ac_losses_exited(shared.losses, (uint32_t)pid, ac_clock_now())) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, "the process %d of httpd ended "
-                     "while it hosted apps in process", (int)pid);
+                     "while it hosted apps in process: %s", (int)pid,
+                     hosted(names, sizeof(names)));
     }
 }

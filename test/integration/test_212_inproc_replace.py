@@ -14,7 +14,8 @@ import pytest
 import client
 import inproc
 import probe
-from load import Clients
+from env import MPM, TOP
+from load import Clients, InFlight
 from processes import wait_for
 
 pytestmark = pytest.mark.mpm
@@ -115,18 +116,66 @@ def test_app_that_ends_is_replaced(httpd):
 @pytest.mark.parametrize("how", ["exit", "exit-0", "crash", "fault"])
 def test_app_that_takes_its_child_down(httpd, how, where):
     """exit(15) in a child is httpd's word for: stop the server."""
-    httpd.allow(r"app [\w-]+ called exit\(\d+\), which ends this process",
-                "exit signal (Abort|Segmentation)",
-                r"process \d+ of httpd ended while it hosted apps")
+    httpd.allow("exit signal (Abort|Segmentation)")
     start(httpd, how, conf=ONE)
     parent, old = httpd.httpd_pid(), pids(httpd)
     with pytest.raises((http.client.HTTPException, OSError)):
         client.request(httpd.port, f"/{how}/{how}{where}")
     wait_for(lambda: not pids(httpd) >= old, 20, "the end of a child")
+    if how.startswith("exit"):
+        httpd.wait_log(rf"app {how} called exit\(\d+\), which ends this process")
+    httpd.wait_log(r"(?m)process \d+ of httpd ended while it hosted apps in process: "
+                   rf"{how}$", 20)
     assert client.request(httpd.port, f"/{how}/").status == 200
     assert httpd.httpd_pid() == parent
-    for name in os.listdir(httpd.path("core")):
-        os.remove(httpd.path("core", name))
+    remove_cores(httpd)
+
+
+def remove_cores(env):
+    for name in os.listdir(env.path("core")):
+        os.remove(env.path("core", name))
+
+
+def test_app_that_takes_too_many_children_down(httpd):
+    """It is not asked any more until a reload, and says so; all else is served."""
+    httpd.allow("exit signal Abort", r"process \d+ of httpd ended while it hosted apps")
+    start(httpd, "often", "AppCoreRapidFailsPerMinute 2", "AppCoreDetailedErrors On",
+          conf=ONE)
+    for _ in range(2):
+        old = pids(httpd)
+        with pytest.raises((http.client.HTTPException, OSError)):
+            client.request(httpd.port, "/often/crash")
+        await_replacement(httpd, old)
+    answer = client.request(httpd.port, "/often/")
+    assert answer.status == 503 and answer.header("Retry-After")
+    assert "AppCoreRapidFailsPerMinute" in answer.text
+    httpd.wait_log("app often is no longer hosted in process: it took processes of httpd")
+    httpd.allow("app often does not run, answered with 503")
+    assert client.request(httpd.port, "/still.txt").text == "there"
+    httpd.reload()
+    assert client.request(httpd.port, "/often/").status == 200
+    remove_cores(httpd)
+
+
+@pytest.mark.skipif(MPM != "event", reason="settings for the event MPM")
+def test_settings_for_one_process(httpd):
+    """httpd-conf/appcore-inprocess.conf: one serves, and the next one beside it while
+    it ends."""
+    with open(os.path.join(TOP, "httpd-conf", "appcore-inprocess.conf"),
+              encoding="utf-8") as f:
+        settings = f.read()
+    app = probe.Probe(httpd, "single")
+    httpd.start(settings + app.conf())
+    assert httpd.get("/single/config").json()["processes"] == 1
+    [old] = pids(httpd)
+    flight = InFlight(httpd, "/single/hold?tag=slow&gate=slow")
+    app.wait_event("hold", tag="slow")
+    httpd.reload(wait_workers=False)
+    wait_for(lambda: int(httpd.get("/single/pid").text) != old, what="the next process")
+    assert old in pids(httpd) and not flight.answers
+    app.open("slow")
+    assert {answer.status for answer in flight.finish().values()} == {200}
+    app.check()
 
 
 def test_hanging_start_holds_nobody_up(httpd):

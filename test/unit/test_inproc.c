@@ -257,6 +257,8 @@ START_TEST(losses_of_a_minute_count)
     int i;
 
     ac_losses_host(losses, 1);
+    ck_assert_int_eq(ac_losses_is_hosted(losses, 0), 0);
+    ck_assert_int_eq(ac_losses_is_hosted(losses, 1), 1);
     for (i = 0; i < 3; ++i) {
         ck_assert_int_ge(ac_losses_enter(losses, 100 + i), 0);
         ck_assert_int_eq(ac_losses_exited(losses, 100 + i,
