@@ -125,12 +125,19 @@ def test_the_wait_has_a_limit(httpd):
     open_gate(httpd, "slow", "start")
 
 
+def refused(env, path):
+    answer = env.get(path)
+    return answer if answer.status == 503 else None
+
+
 @pytest.mark.skipif(environment.MPM == "prefork", reason="a process has one worker")
 def test_busy_workers_are_counted(httpd):
-    """An app that is busy on its one worker gets no second one."""
-    httpd.allow("app few is not available")
+    """An app that is busy on its one worker gets no second one: it may hang."""
     raw = ask(httpd, "/few/hold?gate=workers")
-    wait_for(lambda: httpd.get("/few/hello").status == 503, what="all its workers")
+    answer = wait_for(lambda: refused(httpd, "/few/hello"), what="all its workers")
+    assert answer.header("Retry-After") and "HTTP Error 503" in answer.text
+    httpd.wait_log(r"app few is not available: it holds all workers of this process that "
+                   r"it may \(AppCoreMaxWorkers\)")
     assert httpd.get("/probe/hello").status == 200
     open_gate(httpd, "few", "workers")
     assert raw.response().text == "held"

@@ -48,6 +48,10 @@ def httpd(env):
                    for name in ODD)
     for name in ("small", "large", "sample"):
         conf += app_conf(name, install(env, name, f"{name}.so"))
+    os.mkdir(env.path("htdocs", "only-handle"))
+    env.write("htdocs", "only-handle", "there.txt", text="a file")
+    conf += f"<Directory {env.path('htdocs')}>\nRequire all granted\n</Directory>\n" \
+        + app_conf("only-handle", install(env, "only-handle", "only-handle.so"))
     conf += app_conf("two", install(env, "two", "small.so", "large.so"),
                      "AppCoreProcessPath large.so")
     text = install(env, "text")
@@ -101,6 +105,13 @@ def test_an_object_that_others_can_write(httpd, name):
 def test_an_app_of_another_version(httpd, name, text):
     answer = httpd.get(f"/{name}/")
     assert (answer.status, answer.text) == (200, text)
+
+
+def test_an_app_that_is_no_more_than_handle(httpd):
+    """All else may be missing. Without init() it has no host, so it declines."""
+    assert "app only-handle runs in process" in httpd.log_text()
+    assert httpd.get("/only-handle/there.txt").text == "a file"
+    assert httpd.get("/only-handle/not-there").status == 404
 
 
 # The samples

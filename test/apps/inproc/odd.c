@@ -18,6 +18,7 @@
 #define TINY 5
 #define SMALL 6
 #define LARGE 7
+#define ONLY_HANDLE 8
 
 #ifndef ODD
 #error "say -DODD=…"
@@ -30,6 +31,27 @@ int appcore_app_v0(void);
 int appcore_app_v0(void)
 {
     return 0;
+}
+
+#elif ODD == ONLY_HANDLE
+
+static int only_handle(void *app, appcore_request id, const appcore_info *info,
+                       void **data)
+{
+    (void)app;
+    (void)id;
+    (void)info;
+    (void)data;
+    return APPCORE_DECLINED;
+}
+
+const appcore_app *appcore_app_v1(void)
+{
+    static const appcore_app app = {
+        .size = sizeof(app), .version = APPCORE_ABI, .handle = only_handle
+    };
+
+    return &app;
 }
 
 #else
