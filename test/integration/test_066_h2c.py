@@ -308,6 +308,7 @@ def test_grpc_unary(httpd, grpc_channel, name):
         answer, rpc = method.with_call(b"hello", timeout=30)
         assert answer == b"hello!" and rpc.code() == grpc.StatusCode.OK
         assert ("x-tail", "end") in [tuple(m) for m in rpc.trailing_metadata()]
+    assert bool(httpd.app_processes(httpd.path("apps", name))) == (name != "inside")
 
 
 @pytest.mark.parametrize("name", GRPC)

@@ -109,12 +109,14 @@ def sections(env, keytab):
                    f"{env.path('files', 'digests')}\nRequire all granted")
     text += location("/app/named", "Basic", f"{open_to_all}\n<IfModule ssl_module>\n"
                      "SSLUserName SSL_CLIENT_S_DN_CN\n</IfModule>")
-    for name in ("slim", "none", "off/basic", "web/basic", "tcp/basic", "any/basic"):
+    for name in ("slim", "none", "off/basic", "web/basic", "tcp/basic", "any/basic",
+                 "in/basic"):
         text += location(f"/{name}", "Basic", open_to_all)
     text += location("/none", "None")
     if keytab:
         store = f"GssapiCredStore keytab:{keytab}\nRequire all granted\n"
         text += location("/app/gss", "GSSAPI", store) \
+            + location("/in/gss", "GSSAPI", store) \
             + location("/app/session", "GSSAPI", store + "GssapiUseSessions On\n"
                        "Session On\nSessionCookieName kerberos path=/")
     if HAS_NTLM:
@@ -142,6 +144,10 @@ APPS = {
            "AppCoreEnvironmentVariable CERTIFICATE Off",
     "web": "AppCoreEnvironmentVariable MANUAL IISOptions",
     "tcp": "AppCoreListen tcp",
+    "in": "AppCoreHostingModel InProcess\n"
+          "AppCoreEnvironmentVariable SHAPE slim\n"
+          "AppCoreEnvironmentVariable MANUAL IISServerOptions\n"
+          "AppCoreEnvironmentVariable SHOWN Corporate",
 }
 WEB_CONFIG = """<configuration><system.webServer>
   <aspNetCore processPath="dotnet" arguments="Own.dll" forwardWindowsAuthToken="false" />
@@ -152,7 +158,8 @@ WEB_CONFIG = """<configuration><system.webServer>
 def configure(env, published, keytab):
     text = mounts = ""
     for name, lines in APPS.items():
-        folder = dotnet.app(env, name, published)
+        folder = dotnet.app(env, name, published, user="root" if name == "in"
+                            and env.is_root else None)
         if name == "web":
             env.write("apps", name, "web.config", text=WEB_CONFIG)
         text += f"<AppCoreApp {name}>\nAppCorePath {folder}\n{lines}\n</AppCoreApp>\n"
@@ -274,7 +281,7 @@ def test_name_of_any_bytes(httpd):
 
 @pytest.mark.parametrize("path", ["/app/basic", "/app/digest", "/app/other",
                                   "/slim/basic", "/none/basic", "/off/basic",
-                                  "/web/basic", "/tcp/basic"])
+                                  "/web/basic", "/tcp/basic", "/in/basic"])
 def test_nobody_by_pretence(httpd, path):
     user = who(httpd, f"{path}/who")
     assert not user["known"] and not user["name"] and not user["staff"]
@@ -348,23 +355,40 @@ def test_other_401_stays_the_apps(httpd):
 @pytest.mark.ancm("AU4")
 def test_scheme_is_there_where_there_can_be_users(httpd):
     for name, schemes in (("app", ["Windows:"]), ("slim", ["Own:", "Windows:Corporate"]),
-                          ("none", []), ("off", []), ("tcp", []), ("web", ["Own:"])):
+                          ("none", []), ("off", []), ("tcp", []), ("web", ["Own:"]),
+                          ("in", ["Own:", "Windows:Corporate"])):
         assert httpd.get(f"/{name}/x/schemes").json() == schemes, name
         assert httpd.get(f"/{name}/x/announced").text \
             == ("windows;" if "Windows" in str(schemes) else "anonymous;"), name
 
 
 @pytest.mark.parametrize("name,scheme", [("app", "Windows"), ("slim", "Windows"),
-                                         ("none", "none"), ("tcp", "none")])
+                                         ("in", "Windows"), ("none", "none"),
+                                         ("tcp", "none")])
 def test_negotiate_of_the_app_can_defer(httpd, name, scheme):
     """What AddNegotiate() asks for, a package that is not part of ASP.NET Core."""
     assert httpd.get(f"/{name}/x/integrated").text == scheme
 
 
-def test_automatic_authentication_off(httpd):
+@pytest.mark.parametrize("name", ["slim", "in"])
+def test_automatic_authentication_off(httpd, name):
     user = login("alice")
-    assert not who(httpd, "/slim/basic/who", user)["known"]
-    assert who(httpd, "/slim/basic/asked", user)["name"] == "alice"
+    assert not who(httpd, f"/{name}/basic/who", user)["known"]
+    assert who(httpd, f"/{name}/basic/asked", user) == {
+        "known": True, "name": "alice", "type": "Basic",
+        "roles": ["staff", "sales, west"], "staff": True}
+    assert bool(httpd.app_processes(httpd.path("apps", name))) == (name != "in")
+
+
+@pytest.mark.ancm("AU2")
+def test_challenge_of_an_app_in_process(httpd):
+    """It is httpd's, with the app's own text."""
+    for path in ("challenge", "challenge?after=50"):
+        answer = httpd.get(f"/in/basic/{path}")
+        assert (answer.status, answer.text) == (401, "please log in")
+        assert answer.header("WWW-Authenticate") == 'Basic realm="realm"'
+        assert answer.header("AppCore-Challenge") is None
+    assert httpd.get("/in/basic/own").header("WWW-Authenticate") == "Bearer"
 
 
 @pytest.mark.parametrize("name", ["off", "web", "none"])
@@ -391,15 +415,17 @@ def test_digest(httpd):
 
 @KERBEROS
 @pytest.mark.ancm("AU1")
-def test_kerberos(httpd):
-    answer = httpd.get("/app/gss/restricted")
+@pytest.mark.parametrize("app, asks, path", [("app", "restricted", "restricted"),
+                                             ("in", "challenge", "asked")])
+def test_kerberos(httpd, app, asks, path):
+    answer = httpd.get(f"/{app}/gss/{asks}")
     assert answer.status == 401
     assert answer.header("WWW-Authenticate") == "Negotiate"
-    answer = curl(httpd, "/app/gss/restricted", "--negotiate", "-u", ":")
+    answer = curl(httpd, f"/{app}/gss/{path}", "--negotiate", "-u", ":")
     assert answer.status == 200, answer
     assert answer.json()["name"] == "carol@" + kdc.REALM
     assert answer.json()["type"] == "Negotiate"
-    assert not who(httpd, "/app/gss/who")["known"]
+    assert not who(httpd, f"/{app}/gss/who")["known"]
 
 
 @KERBEROS

@@ -343,6 +343,9 @@ def test_rapid_fails_in_process(site, limit):
     pid = site.pid(app)
     assert site.processes(app) == [pid]
     assert f"app {app} is no longer hosted in process" in site.env.recent_log()
+    site.env.reload()
+    wait_for(lambda: site.pid(app) in [p.pid for p in site.env.workers()], 20,
+             "the app in process again")
     site.leave()
 
 

@@ -10,6 +10,7 @@ import pytest
 
 import client
 import inproc
+import probe
 from env import MPM
 from processes import wait_for
 
@@ -210,6 +211,23 @@ def test_offline(httpd):
     logged(httpd, "app off is no longer offline")
     wait_for(lambda: httpd.log_text().count("app off runs in process") == 2, 20,
              "the app's second start")
+
+
+@pytest.mark.ancm("SD16")
+def test_offline_while_it_starts(httpd):
+    """As on IIS its start comes to an end, and then it ends."""
+    app = probe.Probe(httpd, "starts", init="late")
+    httpd.start(app.conf())
+    with client.Raw(httpd.port) as early:
+        early.send("GET /starts/hello HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        with open(os.path.join(app.folder, "app_offline.htm"), "w",
+                  encoding="utf-8") as f:
+            f.write("back soon")
+        app.open("start")
+        assert early.response().status in (200, 503)
+    wait_for(lambda: client.request(httpd.port, "/starts/").text == "back soon", 20,
+             "the page")
+    logged(httpd, "app starts: there is an app_offline.htm")
 
 
 @pytest.mark.parametrize("what", ["web.config", "tmp/restart.txt", "life.so"])
