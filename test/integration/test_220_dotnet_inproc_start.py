@@ -163,6 +163,15 @@ def test_lives_in_its_folder(server):
     assert home.startswith(server.env.path("state") + "/own") and arguments == ""
 
 
+def test_signals_are_httpds(server):
+    """Also when the app has used what installs handlers of its own."""
+    assert server.get("/run").text == "7 143"
+    seen = server.get("/signals").json()
+    foreign = {name: file for name, file in seen.items()
+               if file.startswith(("libcoreclr", "libSystem", "libclr"))}
+    assert not foreign and "mpm_" in seen["TERM"], seen
+
+
 def test_programs_that_it_starts_end_and_are_waited_for(server):
     """They can be ended, which they could not with the signal mask of a worker."""
     assert server.get("/run").text == "7 143"

@@ -20,6 +20,7 @@ import dotnet
 import env as environment
 import inproc
 import websocket
+from probe import NOTICED
 from processes import wait_for
 from tls import Authority
 
@@ -171,6 +172,7 @@ def test_server_variables(httpd, late):
     assert text(httpd, "/variable?name=NOBODY" + late) == "(null) yes"
 
 
+@pytest.mark.ancm("AU3")
 def test_user(httpd):
     login = base64.b64encode("b\u00f6b:secret".encode()).decode()
     seen = get(httpd, "/who", headers={"Authorization": f"Basic {login}",
@@ -178,6 +180,12 @@ def test_user(httpd):
     assert seen == {"name": "b\u00f6b", "type": "Basic", "asked": "b\u00f6b",
                     "roles": ["staff"]}
     assert get(httpd, "/who").status == 401
+
+
+def test_work_begins_on_the_worker(httpd):
+    """And goes on elsewhere only when it really waited."""
+    program = os.path.basename(environment.HTTPD)[:15]
+    assert text(httpd, "/thread") == f"{program}, .NET TP Worker"
 
 
 def test_programs_can_be_started(httpd):
@@ -230,16 +238,57 @@ def test_large_answers(httpd):
     assert hashlib.sha256(answer.body).digest() == hashlib.sha256(expected).digest()
 
 
-def test_slow_client_slows_the_app(httpd):
-    with httpd.raw() as raw:
-        raw.send("GET /app/large/30000000 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-                 "\r\n")
-        raw.receive(b"\r\n\r\n")
+def slow_reader(httpd, target, is_secure=True):
+    """A client that lets little come ahead, and has asked."""
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    made.settimeout(60)
+    made.connect(("127.0.0.1", httpd.port2 if is_secure else httpd.port))
+    if is_secure:
+        context = ssl.create_default_context(cafile=httpd.ca.path("ca.pem"))
+        context.check_hostname = False
+        made = context.wrap_socket(made)
+    made.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+                 .encode())
+    return made
+
+
+def rest_of(reader):
+    pieces = []
+    try:
+        while piece := reader.recv(1 << 20):
+            pieces.append(piece)
+    except (ConnectionResetError, ssl.SSLError):
+        pass
+    return b"".join(pieces).partition(b"\r\n\r\n")
+
+
+def await_standstill(httpd):
+    """How much the app had written when it went on no more."""
+    found = [-1, time.monotonic()]
+
+    def stands():
+        now = int(text(httpd, "/poured"))
+        if now != found[0]:
+            found[:] = now, time.monotonic()
+        return time.monotonic() - found[1] > 0.5
+    wait_for(stands, 30, "a standstill")
+    return found[0]
+
+
+@pytest.mark.parametrize("how", ["stream", "pipe", "late"])
+@pytest.mark.parametrize("is_secure", [False, True], ids=["http", "https"])
+def test_slow_client_slows_the_app(httpd, is_secure, how):
+    """What nobody takes is not written, whichever thread writes."""
+    size = 32 << 20
+    with slow_reader(httpd, f"/app/pour/{how}?n={size}", is_secure) as reader:
+        head = reader.recv(100)
+        assert head.startswith(b"HTTP/1.1 200")
+        assert 0 < await_standstill(httpd) < size // 4
         assert text(httpd, "/") == "Hello World!"
-        n = 0
-        while piece := raw.socket.recv(65536):
-            n += len(piece)
-        assert n > 29_900_000
+        head, _, body = rest_of(reader)
+        assert len(body) >= size
+    assert int(text(httpd, "/poured")) == size
 
 
 @pytest.fixture
@@ -297,29 +346,6 @@ def test_file_that_a_filter_reads(httpd, content):
     assert gzip.decompress(answer.body) == data
 
 
-def over_tls(httpd, target):
-    context = ssl.create_default_context(cafile=httpd.ca.path("ca.pem"))
-    context.check_hostname = False
-    plain = socket.socket()
-    plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-    plain.settimeout(60)
-    plain.connect(("127.0.0.1", httpd.port2))
-    secure = context.wrap_socket(plain)
-    secure.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-                   .encode())
-    return secure
-
-
-def rest_of(secure):
-    pieces = []
-    try:
-        while piece := secure.recv(1 << 20):
-            pieces.append(piece)
-    except (ConnectionResetError, ssl.SSLError):
-        pass
-    return b"".join(pieces).partition(b"\r\n\r\n")
-
-
 def large_file(httpd):
     path = httpd.path("files", "large")
     with open(path, "wb") as f:
@@ -334,7 +360,7 @@ LARGE = bytes(range(256)) * 8000
                     reason="workers would be held")
 def test_slow_readers_of_files_over_tls_hold_no_worker(httpd):
     path = large_file(httpd)
-    slow = [over_tls(httpd, f"/app/file?path={path}") for _ in range(WORKERS + 4)]
+    slow = [slow_reader(httpd, f"/app/file?path={path}") for _ in range(WORKERS + 4)]
     assert {s.recv(8) for s in slow} == {b"HTTP/1.1"}
     assert text(httpd, "/yield") == "yielded"
     for secure in slow:
@@ -348,7 +374,7 @@ def test_slow_readers_of_files_over_tls_hold_no_worker(httpd):
 def test_file_that_becomes_shorter(httpd):
     """The client sees that its answer is cut off."""
     path = large_file(httpd)
-    with over_tls(httpd, f"/app/file?path={path}") as secure:
+    with slow_reader(httpd, f"/app/file?path={path}") as secure:
         assert secure.recv(8) == b"HTTP/1.1"
         os.truncate(path, 0)
         head, _, body = rest_of(secure)
@@ -533,7 +559,7 @@ def test_clients_that_leave_are_noticed(httpd, path):
     raw.send(f"GET /app{path} HTTP/1.1\r\nHost: x\r\n\r\n")
     wait_for(lambda: counts(httpd)["inside"] == 1, what="the request")
     raw.socket.close()
-    wait_for(lambda: counts(httpd)["aborted"] == before + 1, what="its end")
+    wait_for(lambda: counts(httpd)["aborted"] == before + 1, NOTICED, "its end")
 
 
 # Each holds a worker of the worker MPM, and there are 16 in the child with the app.

@@ -4,6 +4,7 @@
 httpd, and none listens to anything."""
 
 import os
+import platform
 import subprocess
 
 import pytest
@@ -18,17 +19,24 @@ SHAPES = ["web", "slim", "empty", "bare-empty", "generic", "bare-generic", "webh
           "bare-webhost", "run-url", "use-urls", "listen", "two"]
 
 
-@pytest.fixture(scope="module")
-def folder(env):
+def source():
     with open(os.path.join(environment.HERE, "apps", "shapes", "Program.cs"),
               encoding="utf-8") as f:
-        published = dotnet.program(f.read(), "shapes")
-    return dotnet.app(env, "shapes", published, user="root" if env.is_root else None)
+        return f.read()
+
+
+def deploy(env, name, published):
+    return dotnet.app(env, name, published, user="root" if env.is_root else None)
+
+
+@pytest.fixture(scope="module")
+def folder(env):
+    return deploy(env, "shapes", dotnet.program(source(), "shapes"))
 
 
 @pytest.fixture
 def run(env, folder):
-    def start(shape, *lines):
+    def start(shape, *lines, folder=folder):
         env.start(inproc.app("shapes", folder,
                              f"AppCoreEnvironmentVariable SHAPE {shape}",
                              f"AppCoreEnvironmentVariable OWN_PORT {env.port2}", *lines,
@@ -57,6 +65,20 @@ def test_runs_in_process(run, shape):
     others = [line for line in listening(env) if f":{env.port2} " not in line
               or shape != "two"]
     assert not others
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="runtimes are for x86-64")
+@pytest.mark.parametrize("version", ["8.0", "9.0"])
+@pytest.mark.parametrize("shape", ["web", "bare-webhost"])
+def test_older_runtimes(run, env, version, shape):
+    """One companion serves them all."""
+    name = f"net{version}"
+    if not os.path.isdir(env.path("apps", name)):
+        deploy(env, name, dotnet.with_runtime(source(), version))
+    seen = run(shape, folder=env.path("apps", name)).get("/base/x").json()
+    assert seen["framework"].startswith(f".NET {version}.")
+    assert seen["pid"] in {p.pid for p in env.workers()}
+    assert (seen["pathBase"], seen["path"]) == ("/base", "/x")
 
 
 def test_exception_before_it_serves(run):

@@ -70,6 +70,13 @@ def test_limit_of_the_apps_own(run, server):
     assert env.get("/inside/limit/6000", method="POST", body=bytes(6000)).status == 200
 
 
+@pytest.mark.parametrize("invariant, text", [("0", "1,5"), ("1", "there is none")])
+def test_cultures(run, invariant, text):
+    """The app's environment decides, which the runtime reads as it starts."""
+    env = run(DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=invariant)
+    assert env.get("/inside/culture").text == text
+
+
 @pytest.mark.parametrize("server", ["kestrel", "iis"])
 def test_synchronous_where_the_app_says_so(run, server):
     assert run(SYNCHRONOUS=server).get("/inside/synchronous").text == "x"

@@ -14,6 +14,7 @@ import inproc
 import websocket
 from test_163_h2_websocket import Client, h2, knows_websockets
 from test_163_h2_websocket import pytestmark as needs
+from test_230_dotnet_inproc import await_standstill
 
 pytestmark = needs
 
@@ -99,6 +100,24 @@ def test_files(httpd):
     with Watching(httpd.port) as client:
         stream = client.fetch(f"/file?path={path}")
         assert client.heard[stream] == data and not client.codes
+
+
+class Deaf(Watching):
+    """Gives back nothing of the windows that data has used up."""
+
+    def take(self, event):
+        if isinstance(event, h2.events.DataReceived):
+            self.heard[event.stream_id] = event.data
+        else:
+            super().take(event)
+
+
+def test_slow_client_slows_the_app(httpd):
+    size = 32 << 20
+    with Deaf(httpd.port) as client:
+        stream = client.ask(f"/app/pour/stream?n={size}", (":method", "GET"))
+        client.until(lambda: stream in client.heard, "the answer's begin")
+        assert 0 < await_standstill(httpd) < size // 4
 
 
 def test_apps_that_chunk_themselves(httpd):

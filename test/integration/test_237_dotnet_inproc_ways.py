@@ -3,7 +3,9 @@
 """An ASP.NET Core app inside of httpd's child, over TLS and over HTTP/2: threads,
 streams and failures as over plain HTTP/1.1."""
 
+import json
 import os
+import subprocess
 
 import pytest
 
@@ -68,6 +70,23 @@ def test_failures(httpd, way):
     before = aborted()
     assert probe.curl(httpd, way, "/app/forever", "-m", "0.5").code == 28
     wait_for(lambda: aborted() == before + 1, what="the end of the request")
+
+
+@pytest.mark.skipif(not (probe.HAS_TLS and probe.HAS_HTTP2), reason="no TLS or HTTP/2")
+def test_tls_of_streams(httpd):
+    """They have that of their connection."""
+    def seen(path):
+        done = subprocess.run(["curl", "-sk", "--http2", "-m", "30",
+                               probe.address(httpd, "https", "/app" + path)],
+                              capture_output=True, check=True)
+        return json.loads(done.stdout)
+    request, tls = seen("/json"), seen("/tls")
+    assert (request["scheme"], request["protocol"]) == ("https", "HTTP/2")
+    assert {"ITlsConnectionFeature", "ITlsHandshakeFeature", "IHttpResetFeature",
+            "IHttpResponseTrailersFeature",
+            "IHttpExtendedConnectFeature"} <= set(request["features"])
+    assert "IHttpUpgradeFeature" not in request["features"]
+    assert tls["protocol"] in ("Tls12", "Tls13") and tls["suite"].startswith("TLS_")
 
 
 @pytest.mark.skipif(not probe.HAS_TLS, reason="no TLS")

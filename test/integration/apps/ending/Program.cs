@@ -69,6 +69,9 @@ app.MapGet("/collect", (int n) =>
         GC.Collect();
     return "collected";
 });
+app.MapGet("/signals", () => "TERM HUP USR1 USR2 WINCH INT QUIT PIPE".Split(' ').Zip(
+    new[] { 15, 1, 10, 12, 28, 2, 3, 13 }, (name, number) => (name, number))
+    .ToDictionary(s => s.name, s => Ends.HandlerOf(s.number)));
 app.MapGet("/run", async () =>
 {
     var what = new ProcessStartInfo("/bin/sh", ["-c", "kill -0 $$; exit 7"]);
@@ -95,6 +98,23 @@ static class Ends
 
     [DllImport("libc")]
     public static extern nint strlen(nint text);
+
+    [DllImport("libc")]
+    private static extern int sigaction(int signal, nint action, nint[] old);
+
+    [DllImport("libc")]
+    private static extern int dladdr(nint address, nint[] info);
+
+    /// The file that has it; 0: it is the default, 1: it is ignored.
+    public static string HandlerOf(int signal)
+    {
+        var action = new nint[32];
+        var info = new nint[4];
+
+        sigaction(signal, 0, action);
+        return dladdr(action[0], info) == 0 ? $"{action[0]}"
+            : Path.GetFileName(Marshal.PtrToStringUTF8(info[0])!);
+    }
 
     public static int Dive(int depth) => depth == 0 ? 0 : Dive(depth + 1) + 1;
 }

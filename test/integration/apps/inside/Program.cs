@@ -6,6 +6,7 @@
 #nullable enable
 using System.Buffers;
 using System.Diagnostics;
+using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Security.Claims;
 using Microsoft.AspNetCore.Authentication;
@@ -38,6 +39,7 @@ Stream? leakedBody = null;
 IHeaderDictionary? leakedHeaders = null;
 var aborted = 0;
 var inside = 0;
+var poured = 0L;
 var completed = "";
 var posted = new SemaphoreSlim(0);
 
@@ -79,6 +81,24 @@ app.MapGet("/delay/{ms}", async (int ms) =>
 {
     await Task.Delay(ms);
     return "delayed";
+});
+app.MapGet("/thread", async () =>
+{
+    var before = Here.Thread;
+
+    await Task.Yield();
+    return $"{before}, {Here.Thread}";
+});
+app.MapGet("/culture", () =>
+{
+    try
+    {
+        return 1.5.ToString(new CultureInfo("de-DE"));
+    }
+    catch (CultureNotFoundException)
+    {
+        return "there is none";
+    }
 });
 app.MapGet("/local", () =>
 {
@@ -169,6 +189,27 @@ app.MapGet("/large/{n}", async (HttpContext c, int n) =>
         await c.Response.Body.WriteAsync(block.AsMemory(0, Math.Min(left, block.Length)));
     }
 });
+app.MapGet("/pour/{how}", async (HttpContext c, string how, int n) =>
+{
+    var block = new byte[65536];
+
+    for (poured = 0; poured < n; poured += block.Length)
+    {
+        if (how == "pipe")
+        {
+            await c.Response.BodyWriter.WriteAsync(block);
+        }
+        else
+        {
+            await c.Response.Body.WriteAsync(block);
+        }
+        if (how == "late")
+        {
+            await Task.Yield();
+        }
+    }
+});
+app.MapGet("/poured", () => poured);
 app.MapGet("/endless", async (HttpContext c) =>
 {
     Interlocked.Increment(ref inside);
@@ -488,6 +529,16 @@ app.Map("/socket", async (HttpContext c) =>
     }
 });
 app.Run();
+
+internal static class Here
+{
+    /// As the system calls it.
+    public static string Thread =>
+        File.ReadAllText($"/proc/self/task/{gettid()}/comm").Trim();
+
+    [DllImport("libc")]
+    private static extern int gettid();
+}
 
 internal sealed record Item(string Name, int Number);
 
