@@ -105,8 +105,13 @@ int ac_call_handle(ac_call_t *call, const appcore_info *info);
 /* A step of a task for a pending call. AC_TASK_WAIT, or how it was completed: then
  * it has ended. */
 int ac_call_step(ac_call_t *call, ac_task_t *task);
-/* The request goes although the call is pending. */
+/* drop.c. The request goes although the call is pending: by its holder, or while the
+ * connection's pool is destroyed. */
 void ac_call_drop(ac_call_t *call);
+/* The thread that ends the app, once the MPM has no workers: drops the app's calls that
+ * nobody holds, and waits for those that HTTP/2's threads hold; until then at most
+ * (ac_clock_now() scale). */
+void ac_call_drop_all(const ac_inproc_t *inproc, apr_time_t until);
 
 typedef enum ac_call_end_e {
     AC_CALL_ANSWERED = 0,
@@ -151,6 +156,10 @@ void ac_call_pop(const ac_frame_t *frame);
  * nowhere from now on. */
 void ac_call_end(ac_call_t *call);
 void ac_call_give_event_fd(ac_call_t *call);
+/* The holder, in HOST: the app is told, once. */
+void ac_call_client_left(ac_call_t *call);
+/* As the second parameter of ac_call_visit(): the events are in the call. */
+void ac_call_visit_on_io(ac_call_t *call);
 /* A look at the client, without waiting: POLLRDHUP, POLLHUP, POLLERR. HTTP/2 streams
  * have no socket; mod_http2 marks them. */
 short ac_call_look(const ac_call_t *call);

@@ -10,7 +10,7 @@
 #include "http_log.h"
 #include "http_main.h"
 #include "base/clock.h"
-#include "inproc/app.h"
+#include "inproc/call.h"
 #include "inproc/guard.h"
 #include "inproc/leave.h"
 #include "inproc/minder.h"
@@ -27,6 +27,7 @@ static struct {
     pthread_mutex_t mutex;      /* of `ending` */
     pthread_cond_t ended;
     int ending;                 /* apps in shutdown() */
+    int is_threaded;            /* the MPM; prefork ends in the middle of a request */
 } end = { .mutex = PTHREAD_MUTEX_INITIALIZER };
 
 /* Whether its callbacks may be called at all. */
@@ -72,9 +73,14 @@ static void *shut_down(void *data)
     ac_inproc_t *inproc = data;
 
     quiesce(inproc);
+    if (end.is_threaded) {
+        ac_call_drop_all(inproc, ac_clock_now()
+                         + ac_leave_for_requests(inproc->config.shutdown_ms));
+    }
     atomic_store(&inproc->forgotten, 1);
     if (inproc->app.shutdown) {
-        inproc->app.shutdown(inproc->instance, inproc->config.shutdown_ms);
+        inproc->app.shutdown(inproc->instance, (uint32_t)apr_time_as_msec(
+            ac_leave_left(inproc->config.shutdown_ms)));
     }
     pthread_mutex_lock(&end.mutex);
     inproc->is_down = 1;
@@ -95,11 +101,10 @@ static apr_interval_time_t shut_down_all(void)
         pthread_t thread;
         apr_interval_time_t own;
 
-        if (!inproc || !is_there(inproc)
-            || (!inproc->app.shutdown && !inproc->app.quiesce)) {
+        if (!inproc || !is_there(inproc)) {
             continue;
         }
-        own = apr_time_from_msec((apr_time_t)inproc->config.shutdown_ms);
+        own = ac_leave_left(inproc->config.shutdown_ms);
         limit = own > limit ? own : limit;
         pthread_mutex_lock(&end.mutex);
         inproc->is_ending = pthread_create(&thread, NULL, shut_down, inproc) == 0;
@@ -131,7 +136,8 @@ static int wait_for_all(apr_interval_time_t limit)
     return all;
 }
 
-static void name_stuck(void)
+/* limit: what they had. */
+static void name_stuck(apr_interval_time_t limit)
 {
     int i;
 
@@ -140,9 +146,12 @@ static void name_stuck(void)
 
         if (inproc && inproc->is_ending && !inproc->is_down) {
             ap_log_error(APLOG_MARK, APLOG_WARNING, 0, inproc->server, "app %s did not "
-                         "end within AppCoreShutdownTimeLimit (%u s); its process ends "
+                         "end within AppCoreShutdownTimeLimit (%u s%s); its process ends "
                          "without it", inproc->mount->spec->name,
-                         inproc->config.shutdown_ms / 1000);
+                         inproc->config.shutdown_ms / 1000,
+                         limit < apr_time_from_msec(
+                             (apr_time_t)inproc->config.shutdown_ms)
+                         ? ", of which httpd leaves less" : "");
         }
     }
 }
@@ -151,20 +160,22 @@ static void name_stuck(void)
  * nothing may go under the feet of an app that still runs. */
 static apr_status_t finish(void *unused)
 {
+    apr_interval_time_t limit;
     int minded, all;
 
     (void)unused;
     ac_inproc_close();
     ac_guard_expect_exit();
     minded = ac_minder_stop(PATIENCE);
-    all = wait_for_all(shut_down_all() + SLACK);
+    limit = shut_down_all();
+    all = wait_for_all(limit + SLACK);
     if (!minded && !ac_minder_stop(PATIENCE)) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, ap_server_conf, "an app in process "
                      "did not return from quiesce() or on_disconnect(); its process "
                      "ends without it");
         all = 0;
     }
-    name_stuck();
+    name_stuck(limit);
     if (!all) {
         _exit(0);
     }
@@ -174,8 +185,11 @@ static apr_status_t finish(void *unused)
 
 void ac_end_init(apr_pool_t *pchild)
 {
+    int threaded = AP_MPMQ_NOT_SUPPORTED;
     pthread_condattr_t attr;
 
+    ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded);
+    end.is_threaded = threaded != AP_MPMQ_NOT_SUPPORTED;
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&end.ended, &attr);

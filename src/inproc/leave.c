@@ -27,10 +27,15 @@ APLOG_USE_MODULE(appcore);
 #define WAKE_EVERY apr_time_from_msec(200)
 /* So much later the MPM does not do what is expected of it. */
 #define PATIENCE apr_time_from_sec(30)
+/* After 9 s the parent kills a child that was not told to end gracefully
+ * (ap_reclaim_child_processes() in server/mpm_unix.c); it began to count before the
+ * child heard of it. */
+#define KILLED_AFTER apr_time_from_sec(8)
 
 static struct {
     _Atomic int begun;
     _Atomic int stopping;
+    _Atomic apr_time_t killed_at;   /* by httpd; 0: it waits for the child */
     _Atomic apr_time_t from;    /* not to knock before */
     apr_time_t since;           /* the minder's: when it first knocked */
     int complained;
@@ -146,10 +151,30 @@ int ac_leave_begun(void)
     return atomic_load(&leave.begun);
 }
 
+apr_interval_time_t ac_leave_left(uint32_t limit_ms)
+{
+    apr_interval_time_t left = apr_time_from_msec((apr_time_t)limit_ms);
+    apr_time_t until = atomic_load(&leave.killed_at);
+
+    if (until && until - ac_clock_now() < left) {
+        left = until - ac_clock_now();
+    }
+    return left > 0 ? left : 0;
+}
+
+apr_interval_time_t ac_leave_for_requests(uint32_t limit_ms)
+{
+    apr_interval_time_t left = ac_leave_left(limit_ms);
+
+    return atomic_load(&leave.killed_at) ? left / 2 : left;
+}
+
 void ac_leave_hook(apr_pool_t *pchild, int graceful)
 {
     (void)pchild;
-    (void)graceful;
+    if (!graceful) {
+        atomic_store(&leave.killed_at, ac_clock_now() + KILLED_AFTER);
+    }
     atomic_store(&leave.stopping, 1);
     ac_minder_wake();
 }

@@ -25,6 +25,12 @@ int ac_leave_begun(void);
 /* 1 once the MPM is ending this child, for whatever reason. */
 int ac_leave_stopping(void);
 
+/* How much of an app's limit (milliseconds) is left for its end, now that httpd ends
+ * this child: httpd kills what it did not tell to end gracefully. And how much of that
+ * its requests may take, of which clients are gone. */
+apr_interval_time_t ac_leave_left(uint32_t limit_ms);
+apr_interval_time_t ac_leave_for_requests(uint32_t limit_ms);
+
 /* post_read_request: responses of a child that leaves close their connections. */
 int ac_leave_see_request(request_rec *r);
 /* child_stopping: httpd ends this child. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Part of mod_appcore; see LICENSE. */
 
-/* A call that the app left pending: steps, clients that leave, the end. */
+/* A call that the app left pending: steps, clients that leave, too late an end. */
 
 #include "inproc/call.h"
 
@@ -107,8 +107,7 @@ static void tell(ac_call_t *call)
                                     atomic_load(&call->slot.number), call->data);
 }
 
-/* The holder, in HOST. */
-static void client_left(ac_call_t *call)
+void ac_call_client_left(ac_call_t *call)
 {
     int mine;
 
@@ -219,7 +218,7 @@ static uint32_t take_events(ac_call_t *call, const ac_task_t *task)
     return events;
 }
 
-static void visit_on_io(ac_call_t *call)
+void ac_call_visit_on_io(ac_call_t *call)
 {
     ac_inproc_t *inproc = call->inproc;
     uint32_t events = call->events;
@@ -255,7 +254,7 @@ static void check_time(ac_call_t *call, ac_task_t *task)
     }
     call->since = 0;
     if (waits & POLLOUT) {
-        client_left(call);
+        ac_call_client_left(call);
         call->r->connection->aborted = 1;
     }
     else {
@@ -322,7 +321,7 @@ static void resume(ac_call_t *call, ac_task_t *task)
     task->async = 0;
     if (call->r->connection->aborted || atomic_load(&call->gone)
         || has_left(call, task->got_client)) {
-        client_left(call);
+        ac_call_client_left(call);
         call->r->connection->aborted = 1;
     }
 }
@@ -348,7 +347,7 @@ static void serve_app(ac_call_t *call, ac_task_t *task)
         }
         if (mail || call->events) {
             pthread_mutex_unlock(&call->mutex);
-            ac_call_visit(call, mail ? ac_call_run_mail : visit_on_io);
+            ac_call_visit(call, mail ? ac_call_run_mail : ac_call_visit_on_io);
         }
     } while (mail || call->events);
 }
@@ -370,62 +369,4 @@ int ac_call_step(ac_call_t *call, ac_task_t *task)
     ac_answer_push(call);
     want(call, task);
     return AC_TASK_WAIT;
-}
-
-/* What the app waits for comes at once: whatever it tries is answered with GONE. */
-static void visit_last(ac_call_t *call)
-{
-    call->events = (call->want_client & POLLIN ? APPCORE_READABLE : 0)
-                   | (call->want_client & POLLOUT ? APPCORE_WRITABLE : 0);
-    visit_on_io(call);
-}
-
-/* With the mutex locked: 1 if the call goes on, unlocked. */
-static int await_completion(ac_call_t *call, apr_time_t until)
-{
-    apr_interval_time_t left = until - ac_clock_now();
-    struct pollfd pfd = { .fd = call->event_fd, .events = POLLIN };
-    int mail = call->mail != NULL, waits = !mail && !call->want_client;
-    eventfd_t n;
-
-    if (left <= 0 || atomic_load(&call->inproc->forgotten)
-        || (call->completed && !mail)) {
-        return 0;
-    }
-    call->state = waits ? AC_CALL_WAITING : AC_CALL_HOST;
-    pthread_mutex_unlock(&call->mutex);
-    if (!waits) {
-        ac_call_visit(call, mail ? ac_call_run_mail : visit_last);
-    }
-    else if (poll(&pfd, 1, (int)(left / 1000) + 1) > 0) {
-        pthread_mutex_lock(&call->mutex);
-        call->rung = 0;
-        pthread_mutex_unlock(&call->mutex);
-        eventfd_read(call->event_fd, &n);
-    }
-    return 1;
-}
-
-void ac_call_drop(ac_call_t *call)
-{
-    ac_inproc_t *inproc = call->inproc;
-    apr_time_t until = ac_clock_now()
-                       + apr_time_from_msec((apr_time_t)inproc->config.shutdown_ms);
-
-    pthread_mutex_lock(&call->mutex);
-    call->state = AC_CALL_HOST;
-    pthread_mutex_unlock(&call->mutex);
-    call->fault = APPCORE_GONE;
-    client_left(call);
-    /* The app may be looking at what is given back with the request. */
-    do {
-        pthread_mutex_lock(&call->mutex);
-    } while (await_completion(call, until));
-    if (!call->completed && !atomic_load(&inproc->forgotten)) {
-        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, call->r, "app %s still has a request "
-                      "whose connection is closed: %s %s", inproc->mount->spec->name,
-                      call->r->method, call->r->uri);
-    }
-    call->state = AC_CALL_HOST;
-    ac_call_end(call);
 }

@@ -5,6 +5,7 @@ holds its worker, and one that waits without."""
 
 import os
 import signal
+import subprocess
 
 import pytest
 
@@ -40,10 +41,10 @@ def test_signal_with_requests_in_flight(httpd, how):
     """Gracefully they are answered, and no call is left in the app; else they are cut
     off, and it is told of its own end."""
     app, parent = httpd.made, httpd.httpd_pid()
-    old = {p.pid for p in httpd.workers()}
     flight = InFlight(httpd, BUSY, WAITS)
     app.wait_event("hold", tag="a")
     app.wait_event("wait", tag="b")
+    old = {p.pid for p in httpd.workers()}
     os.kill(parent, how)
     # An app may be as slow as it likes to notice, but not for ever.
     app.wait_event("quiesce", 20)
@@ -61,5 +62,61 @@ def test_signal_with_requests_in_flight(httpd, how):
         assert httpd.get("/probe/hello").status == 200
     ended = [e for e in app.events("ended") if e["pid"] in old]
     assert ended
-    if how in GRACEFUL:
-        assert {e["calls"] for e in ended} == {0}
+    assert {e["calls"] for e in ended} == {0}
+    if how not in GRACEFUL:
+        assert app.events("release", tag="b")
+
+
+def told(env, how):
+    """What the app says at its end, after a signal to httpd: how many calls it has."""
+    app, parent = env.made, env.httpd_pid()
+    old = {p.pid for p in env.workers()}
+    os.kill(parent, how)
+    wait_for(lambda: not any(map(processes.alive, old)), 30, "the end of the children")
+    if how in STOPS:
+        wait_for(lambda: not processes.alive(parent), 20, "the end of httpd")
+    return {e["calls"] for e in app.events("ended") if e["pid"] in old}
+
+
+def polled(env):
+    """How many descriptors the MPM polls."""
+    def of(folder):
+        counts = [0]
+        for fd in os.listdir(folder):
+            with open(os.path.join(folder, fd), encoding="ascii") as f:
+                counts.append(sum(line.startswith("tfd:") for line in f))
+        return max(counts)
+    return sum(of(f"/proc/{p.pid}/fdinfo") for p in env.workers())
+
+
+@pytest.mark.skipif(not probe.PARKS, reason="requests hold workers")
+def test_stop_ends_many_requests_that_wait(httpd):
+    """Each is told, and released, before the app itself is to end."""
+    httpd.stop()
+    httpd.start("AsyncRequestWorkerFactor 50\nAppCoreMaxWorkers 100%\n"
+                + httpd.made.conf())
+    assert httpd.get("/probe/hello").status == 200
+    httpd.wait_quiet()
+    before = polled(httpd)
+    clients = [probe.ask(httpd, "http", "GET", f"/probe/wait?tag=many&gate=waits{i}")
+               for i in range(12)]
+    httpd.made.wait_event("wait", count=12, tag="many")
+    wait_for(lambda: polled(httpd) >= before + 12, what="requests without a worker")
+    assert told(httpd, signal.SIGTERM) == {0}
+    assert len(httpd.made.events("release", tag="many")) == 12
+    for client in clients:
+        client.socket.close()
+
+
+@pytest.mark.skipif(not probe.HAS_HTTP2, reason="no HTTP/2")
+def test_restart_ends_streams(httpd):
+    """A stream's worker is mod_http2's, which the MPM does not wait for."""
+    httpd.stop()
+    httpd.start(probe.protocols(httpd) + httpd.made.conf())
+    client = subprocess.Popen(probe.curl_command(
+        httpd, "h2", "/probe/wait?tag=stream&gate=waits", "-o", "/dev/null"))
+    httpd.made.wait_event("wait", tag="stream")
+    assert told(httpd, signal.SIGHUP) == {0}
+    assert httpd.made.events("release", tag="stream")
+    client.wait(30)
+    assert httpd.get("/probe/hello").status == 200

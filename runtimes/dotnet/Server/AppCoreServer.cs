@@ -32,6 +32,7 @@ internal sealed partial class AppCoreServer : IServer
         new(TaskCreationOptions.RunContinuationsAsynchronously);
     private int _isEnding, _isStopping, _isDraining, _isStopped;
     private bool _isClosed, _isStarted;
+    private TimeSpan _limit;    // written before _released is set
 
     public AppCoreServer(ILoggerFactory log, IOptions<IISServerOptions> iis,
                          IOptions<IISOptions> integration,
@@ -93,8 +94,7 @@ internal sealed partial class AppCoreServer : IServer
             .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         Volatile.Write(ref _isDraining, 1);
         OnIdle();
-        await _drained.Task.WaitAsync(cancellationToken)
-            .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await DrainAsync(cancellationToken);
         if (!_drained.Task.IsCompleted)
         {
             LogNotDrained();
@@ -111,8 +111,12 @@ internal sealed partial class AppCoreServer : IServer
         }
     }
 
-    /// <summary>httpd has no more requests for this child.</summary>
-    internal void Release() => _released.TrySetResult();
+    /// <summary>httpd has no more requests for this child, and so much time.</summary>
+    internal void Release(TimeSpan limit)
+    {
+        _limit = limit;
+        _released.TrySetResult();
+    }
 
     internal void AskToStop()
     {
@@ -141,6 +145,17 @@ internal sealed partial class AppCoreServer : IServer
             }
         }
         _drained.TrySetResult();
+    }
+
+    // Something is left of httpd's time for the services that stop after the server.
+    private async Task DrainAsync(CancellationToken cancellationToken)
+    {
+        using var limit =
+            CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+
+        limit.CancelAfter(_limit / 2);
+        await _drained.Task.WaitAsync(limit.Token)
+            .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
     // As Kestrel does with connections; delegates have a moment to notice.

@@ -133,9 +133,15 @@ internal static unsafe class Calls
     {
         try
         {
+            var exchange = Find(data);
+
             if (result == Result.Ok)
             {
-                Find(data)?.Pump(request, true);
+                exchange?.Pump(request, true);
+            }
+            else
+            {
+                exchange?.Lose(request);
             }
         }
         catch (Exception e)
@@ -173,7 +179,7 @@ internal static unsafe class Calls
     [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
     private static void Stop(uint limit)
     {
-        s_server.Release();
+        s_server.Release(TimeSpan.FromMilliseconds(limit));
         AskToStop();
     }
 

@@ -281,6 +281,22 @@ internal abstract partial class Exchange
     /// <summary>The client is gone; any thread.</summary>
     internal void Disconnect(ulong request) => Abort(request, null);
 
+    /// <summary>The host has no such request any more, and did not run what was posted.
+    /// </summary>
+    internal void Lose(ulong request)
+    {
+        lock (_gate)
+        {
+            if (_request != request)
+            {
+                return;
+            }
+            _isPosted = false;
+        }
+        Disconnect(request);
+        EndIfAborted(request);
+    }
+
     internal void AbortAtEnd(Exception reason)
     {
         ulong request;
