@@ -86,6 +86,17 @@ def test_reset_of_an_answer_that_has_begun(httpd):
         assert client.codes.get(stream) in (1, 2)
 
 
+def test_exception_while_the_body_is_awaited(httpd):
+    """The worker that would answer waits in that read; nothing has gone out."""
+    with Watching(httpd.port) as client:
+        stream = client.ask("/app/throw/reading", (":method", "POST"), end=False)
+        httpd.wait_log("An unhandled exception was thrown by the application")
+        client.h2.end_stream(stream)
+        client.write()
+        client.until(lambda: stream in client.over, "the end")
+        assert client.status == {stream: 500} and not client.codes
+
+
 def test_trailers(httpd):
     with Watching(httpd.port) as client:
         stream = client.fetch("/trailers")

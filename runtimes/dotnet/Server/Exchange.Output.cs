@@ -208,11 +208,12 @@ internal abstract unsafe partial class Exchange
     {
         lock (_gate)
         {
-            if (_isSaid || _isPumping || _isAborted)
+            if (_isSaid || _isAborted)
             {
                 return false;
             }
-            // The delegate is through with its memory, and none of it is marked.
+            // The delegate is through with its memory, and a pump that runs has not begun
+            // to send it, nor does it outside of this lock.
             DropOutput();
             _first.Rewind();
             _written = 0;
@@ -269,7 +270,7 @@ internal abstract unsafe partial class Exchange
         var vectors = stackalloc IoVector[Vectors];
         int count;
         long bytes;
-        bool isAll, isLast;
+        bool isAll, isLast, isBegun;
         Block? file;
 
         lock (_gate)
@@ -286,12 +287,15 @@ internal abstract unsafe partial class Exchange
                 return false;
             }
             _isFlushWanted = false;
+            // From here on nothing takes its place.
+            isBegun = _isSaid;
+            _isSaid = true;
         }
-        if (isLast && !_isSaid && bytes <= OneShot && IsWhole(bytes))
+        if (isLast && !isBegun && bytes <= OneShot && IsWhole(bytes))
         {
             return Respond(request, vectors, count);
         }
-        if (!_isSaid && !Say(request))
+        if (!isBegun && !Say(request))
         {
             return false;
         }
@@ -364,7 +368,6 @@ internal abstract unsafe partial class Exchange
         var count = Outgoing.Pack(_responseHeaders, _dechunker != null, out var fields);
         var reason = Outgoing.Pack(_reasonPhrase);
 
-        _isSaid = true;
         fixed (byte* p = reason)
         {
             return Accept(Bridge.Host->Start(request, StatusCode,
@@ -377,7 +380,7 @@ internal abstract unsafe partial class Exchange
         var n = Outgoing.Pack(_responseHeaders, true, out var fields);
         var reason = Outgoing.Pack(_reasonPhrase);
 
-        _isSaid = _isLastSent = true;
+        _isLastSent = true;
         fixed (byte* p = reason)
         {
             Accept(Bridge.Host->Respond(request, StatusCode, new(p, reason.Length),

@@ -322,6 +322,14 @@ app.MapGet("/throw/late", async (HttpContext c) =>
     await c.Response.Body.FlushAsync();
     throw new InvalidOperationException("on purpose");
 });
+// Of what it reads nothing comes meanwhile.
+app.MapPost("/throw/reading", async (HttpContext c) =>
+{
+    await Task.Yield();
+    _ = c.Request.Body.ReadAsync(new byte[100]).AsTask();
+    await Task.Delay(300);
+    throw new InvalidOperationException("on purpose");
+});
 app.MapGet("/length/{said}/{sent}", async (HttpContext c, int said, int sent) =>
 {
     c.Response.ContentLength = said;
