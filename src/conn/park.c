@@ -50,6 +50,7 @@ typedef struct park_t {
     unsigned accounted:1;
     unsigned slim:2;            /* how often memory was given back */
     unsigned quiet:1;           /* FLUSH is taken off whatever the task says */
+    unsigned orphaned:1;        /* the client's descriptor is ours to close */
 } park_t;
 
 typedef enum trust_e { TRUST_OFF = 0, TRUST_PROBATION, TRUST_ON } trust_e;
@@ -334,18 +335,30 @@ static void finish(park_t *pk, int rv)
     ap_process_request_after_handler(r);
 }
 
-/* The connection is being closed under the request. */
-static void give_up(park_t *pk)
+/* Whoever else knows the client's descriptor by its number forgets it with the end of
+ * the task; so long it must not become another's. */
+static void drop(park_t *pk)
 {
     ac_task_t *task = pk->task;
-    request_rec *r = task->r;
-    conn_state_e state = pk->c->cs->state;
 
     give_accounts(pk);
     ac_nest_close(&pk->nest);
     pk->task = NULL;
-    pk->c->aborted = 1;
     task->end(task, AC_TASK_DROPPED);
+    if (pk->orphaned) {
+        pk->orphaned = 0;
+        close(pk->nest.client_fd);
+    }
+}
+
+/* The connection is being closed under the request. */
+static void give_up(park_t *pk)
+{
+    request_rec *r = pk->task->r;
+    conn_state_e state = pk->c->cs->state;
+
+    pk->c->aborted = 1;
+    drop(pk);
     ap_process_request_after_handler(r);
     pk->c->cs->state = state;
 }
@@ -444,7 +457,7 @@ static void unpark(park_t *pk)
     }
     else {
         /* The MPM failed to poll our descriptor and closed it. */
-        close(pk->nest.client_fd);
+        pk->orphaned = 1;
         ac_nest_lost(&pk->nest);
     }
 }
@@ -462,10 +475,7 @@ static void resume_connection(conn_rec *c, request_rec *r)
     came_back();
     if (!c->sbh) {
         /* The connection's pool is being destroyed. */
-        give_accounts(pk);
-        ac_nest_close(&pk->nest);
-        pk->task->end(pk->task, AC_TASK_DROPPED);
-        pk->task = NULL;
+        drop(pk);
     }
     else if (c->cs->state == CONN_STATE_WRITE_COMPLETION) {
         c->cs->state = CONN_STATE_READ_REQUEST_LINE;

@@ -9,6 +9,9 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
+#include "http_core.h"
+#include "apr_portable.h"
+
 /* With the mutex locked: whoever polls for it comes back. */
 static void wake(ac_call_t *call)
 {
@@ -123,8 +126,18 @@ int ac_table_aborted(appcore_request number)
     return gone;
 }
 
-/* The socket lives as long as the request. What was sent and not yet taken is lost,
- * so that nobody takes a cut answer for a whole one. */
+/* With the mutex locked: the descriptor is the client's. An MPM that ends at once closes
+ * it under the worker that has the request, and the number may be anybody's then. */
+static int is_open(const ac_call_t *call)
+{
+    int fd = -1;
+
+    apr_os_sock_get(&fd, ap_get_conn_socket(call->r->connection));
+    return call->client_fd >= 0 && fd >= 0;
+}
+
+/* What was sent and not yet taken is lost, so that nobody takes a cut answer for a whole
+ * one. */
 static void cut_off(int fd)
 {
     struct linger at_once = { .l_onoff = 1, .l_linger = 0 };
@@ -140,7 +153,7 @@ void ac_call_cut_off(ac_call_t *call, uint32_t code)
         call->reset_code = code;
     }
     if (!atomic_exchange(&call->gone, 1)) {
-        if (call->client_fd >= 0) {
+        if (is_open(call)) {
             cut_off(call->client_fd);
         }
         wake(call);

@@ -58,6 +58,7 @@ static const struct {
     { "descriptors", route_descriptors }, { "farewell", route_farewell },
     { "complete-abort", route_complete_abort }, { "mixed", route_mixed },
     { "forgotten", route_forgotten }, { "files", route_files },
+    { "sever", route_sever }, { "cling", route_cling },
 };
 
 const char *probe_setting(const char *name, const char *otherwise)

@@ -98,6 +98,6 @@ route_fn route_declined, route_read_declined, route_nothing, route_pending_nothi
     route_failed, route_nonsense, route_short, route_long, route_crash, route_exit,
     route_abort, route_twice, route_after, route_elsewhere, route_rules, route_bad_field,
     route_complete_failed, route_ended, route_invented, route_fork, route_descriptors,
-    route_forgotten, route_files;
+    route_forgotten, route_files, route_sever, route_cling;
 
 #endif

@@ -51,7 +51,8 @@ static void wait_thread(call_t *call)
 
 int route_wait(call_t *call)
 {
-    event("wait", "\"tag\":\"%s\"", query(call, "tag", ""));
+    event("wait", "\"tag\":\"%s\",\"id\":%llu", query(call, "tag", ""),
+          (unsigned long long)call->id);
     probe_thread(call, wait_thread);
     return APPCORE_PENDING;
 }

@@ -9,12 +9,18 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#define FDS_MAX 1024
+#define PAIRS_MAX 32
 
 int route_declined(call_t *call)
 {
@@ -396,4 +402,59 @@ int route_descriptors(call_t *call)
     close(fds[0]);
     waitpid(pid, NULL, 0);
     return answer(call, 200, &text);
+}
+
+/* Cuts off another request's client, by the number of the request. */
+int route_sever(call_t *call)
+{
+    host->abort((appcore_request)query_number(call, "id", 0));
+    return answer_text(call, 200, "cut off");
+}
+
+/* The descriptor of the only client that there is, or -1. */
+static int find_client(void)
+{
+    struct sockaddr_in peer;
+    int fd;
+
+    for (fd = 0; fd < FDS_MAX; ++fd) {
+        socklen_t len = sizeof(peer);
+
+        if (getpeername(fd, (struct sockaddr *)&peer, &len) == 0
+            && peer.sin_family == AF_INET) {
+            return fd;
+        }
+    }
+    return -1;
+}
+
+/* Opens pairs until one end has that number: the other end, or -1. */
+static int take_number(int fd)
+{
+    int i, pair[2];
+
+    for (i = 0; i < PAIRS_MAX && !socketpair(AF_UNIX, SOCK_STREAM, 0, pair); ++i) {
+        if (pair[0] == fd || pair[1] == fd) {
+            return pair[0] == fd ? pair[1] : pair[0];
+        }
+    }
+    return -1;
+}
+
+/* At the end of its process the client's descriptor is closed under a request that is
+ * busy, and something that the app opens gets its number: abort() is not to hit that. */
+int route_cling(call_t *call)
+{
+    struct pollfd end = { .events = POLLIN };
+    int fd = find_client();
+
+    event("cling", "\"fd\":%d", fd);
+    while (find_client() == fd) {
+        probe_sleep(1);
+    }
+    end.fd = take_number(fd);
+    host->abort(call->id);
+    poll(&end, 1, 0);
+    event("clung", "\"taken\":%d,\"cut\":%d", end.fd >= 0, end.revents != 0);
+    return APPCORE_DONE;
 }
