@@ -10,6 +10,7 @@
 #include "apr_strings.h"
 #include "base/clock.h"
 #include "outproc/respond.h"
+#include "outproc/retry.h"
 #include "request/child.h"
 #include "request/page.h"
 #include "shared/offline.h"
@@ -24,6 +25,8 @@ APLOG_USE_MODULE(appcore);
 #define SUBSTATUS_EXCHANGE 3
 /* What logs call a request whose client did not wait for the answer. */
 #define CLIENT_CLOSED_REQUEST 499
+/* Of HTTP/2: nothing was done with the request. */
+#define REFUSED_STREAM 7
 
 static int seconds(apr_interval_time_t retry)
 {
@@ -168,6 +171,44 @@ static int inside_failed(request_rec *r, const ac_mount_t *mount,
     return send_page(r, &page, 0);
 }
 
+/* Whether its client asks again by itself, and nobody notices: over HTTP/2 if it is told
+ * that nothing was done; else on a connection that has served before, since those
+ * may be closed at any time (RFC 9112, 9.3.1). */
+static int is_asked_again(request_rec *r)
+{
+    if (r->main || r->prev) {
+        return 0;
+    }
+    return r->connection->master
+           || (r->connection->keepalives > 0 && !ap_request_has_body(r)
+               && ac_retry_idempotent(r->method));
+}
+
+/* mod_http2 takes a status that HTTP does not have for the code to reset with. */
+static void refuse_stream(request_rec *r)
+{
+    apr_bucket_alloc_t *alloc = r->connection->bucket_alloc;
+    apr_bucket_brigade *bb = apr_brigade_create(r->pool, alloc);
+
+    r->status = REFUSED_STREAM;
+    r->status_line = NULL;
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(alloc));
+    ap_pass_brigade(r->output_filters, bb);
+}
+
+static int hand_back(request_rec *r, const ac_mount_t *mount)
+{
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "app %s has ended, and its process is "
+                  "being replaced: the client is to ask again", mount->spec->name);
+    if (r->connection->master) {
+        refuse_stream(r);
+    }
+    r->connection->aborted = 1;
+    r->connection->keepalive = AP_CONN_CLOSE;
+    r->status = HTTP_SERVICE_UNAVAILABLE;
+    return AC_ANSWERED;
+}
+
 int ac_error_inside(request_rec *r, const ac_mount_t *mount, const ac_inproc_t *inproc)
 {
     switch (atomic_load(&inproc->state)) {
@@ -181,6 +222,9 @@ int ac_error_inside(request_rec *r, const ac_mount_t *mount, const ac_inproc_t *
                                   seconds(OFFLINE_RETRY));
         return AC_ANSWERED;
     case AC_INPROC_LEAVING:
+        if (is_asked_again(r)) {
+            return hand_back(r, mount);
+        }
         r->connection->keepalive = AP_CONN_CLOSE;
         return ac_error_unavailable(r, mount, 0, "it has ended, and its process is being "
                                     "replaced");

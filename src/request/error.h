@@ -36,7 +36,7 @@ int ac_error_offline(request_rec *r, const ac_mount_t *mount);
 int ac_error_upgrade(request_rec *r, const ac_mount_t *mount);
 
 /* An app in process that is not READY: FAILED with its reason, OFFLINE with its page,
- * else 503. */
+ * LEAVING without an answer where that makes the client ask again, else 503. */
 int ac_error_inside(request_rec *r, const ac_mount_t *mount, const ac_inproc_t *inproc);
 
 /* The exchange failed for good. */

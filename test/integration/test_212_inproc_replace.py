@@ -12,6 +12,7 @@ import threading
 import pytest
 
 import client
+import env as environment
 import inproc
 import probe
 from env import MPM, TOP
@@ -21,6 +22,10 @@ from processes import wait_for
 pytestmark = pytest.mark.mpm
 # One process that serves, and room for the next one.
 ONE = "ServerLimit 8\nMaxRequestWorkers 16\n"
+# Of HTTP/2.
+DATA, HEADERS, RST_STREAM = 0, 1, 3
+END_STREAM = 1
+REFUSED_STREAM = 7
 
 
 @pytest.fixture
@@ -110,6 +115,79 @@ def test_app_that_ends_is_replaced(httpd):
     answers = clients.finish()
     assert set(answers) <= {200, 503} and 200 in answers
     assert client.request(httpd.port, "/ending/").status == 200
+
+
+def begin(httpd, method, used):
+    """A request whose head a worker has begun to read, on a new connection or on one
+    that served before."""
+    raw = httpd.raw()
+    if used:
+        raw.send("GET /over/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert raw.response().status == 200
+    raw.send(f"{method} /over/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n")
+    return raw
+
+
+@pytest.mark.skipif(environment.MPM == "prefork", reason="each connection has its child")
+def test_requests_that_reach_an_app_that_has_ended(httpd):
+    """Who has to ask again all the same, because connections that are kept may be closed
+    at any time, is not told that it is the app's fault."""
+    httpd.allow("app over has ended", "app over is not available: it has ended")
+    start(httpd, "over", conf=ONE)
+    old = pids(httpd)
+    again, post, first = (begin(httpd, method, used) for method, used in (
+        ("GET", True), ("POST", True), ("GET", False)))
+    assert client.request(httpd.port, "/over/end").status == 200
+    for raw in (again, post, first):
+        raw.send("\r\n")
+    assert again.receive() == b""
+    for raw in (post, first):
+        answer = raw.response()
+        assert answer.status == 503 and answer.header("Retry-After") == "1"
+        assert raw.receive() == b""
+    for raw in (again, post, first):
+        raw.socket.close()
+    await_replacement(httpd, old)
+    assert client.request(httpd.port, "/over/").status == 200
+
+
+def ends_of_streams(connection, streams):
+    """How they end: with the code of a reset, or None. mod_http2 says GOAWAY as well, and
+    no more may be sent then."""
+    ends, data = {}, b""
+    while not ends.keys() >= set(streams):
+        size = 9 + int.from_bytes(data[:3], "big")
+        if len(data) < max(9, size):
+            piece = connection.recv(65536)
+            assert piece, f"the connection ended before the streams: {ends}"
+            data += piece
+            continue
+        kind, flags, stream = data[3], data[4], int.from_bytes(data[5:9], "big")
+        if kind == RST_STREAM:
+            ends[stream] = int.from_bytes(data[9:size], "big")
+        elif kind in (DATA, HEADERS) and flags & END_STREAM:
+            ends.setdefault(stream, None)
+        data = data[size:]
+    return ends
+
+
+@pytest.mark.skipif(environment.MPM == "prefork" or not probe.module_file("http2"),
+                    reason="needs mod_http2 and an MPM with threads")
+def test_streams_that_reach_an_app_that_has_ended(httpd):
+    """They are refused, which says that nothing was done with them. One worker takes them
+    one after the other."""
+    pytest.importorskip("h2")
+    from test_163_h2_websocket import Client, knows_websockets
+    if not knows_websockets(httpd):
+        pytest.skip("needs httpd 2.4.58 or later")
+    httpd.allow("app over has ended")
+    start(httpd, "over", "AppCoreMaxWorkers 100%", conf=ONE
+          + "Protocols h2c http/1.1\nH2WebSockets on\nH2MinWorkers 1\nH2MaxWorkers 1\n")
+    with Client(httpd.port) as talk:
+        end, *late = (talk.ask(path, (":method", method)) for method, path in (
+            ("GET", "/over/end"), ("GET", "/over/"), ("POST", "/over/")))
+        ends = ends_of_streams(talk.socket, [end, *late])
+    assert ends == {end: None, **dict.fromkeys(late, REFUSED_STREAM)}
 
 
 @pytest.mark.parametrize("where", ["", "-thread"])

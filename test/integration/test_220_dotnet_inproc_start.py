@@ -229,6 +229,15 @@ def test_end_of_main_replaces_the_child(server, code):
     server.has_another(old)
 
 
+def test_child_is_replaced_when_the_server_of_the_app_is_closed(server):
+    """Not only when Main returns, which may take its time."""
+    old = server.pid()
+    server.env.allow(r"app own\b")
+    server.get("/close?ms=2000")
+    server.env.wait_log("app own has ended with exit code 0: its server is stopped")
+    server.has_another(old)
+
+
 def test_end_waits_for_requests(server):
     old = server.pid()
     answers = []

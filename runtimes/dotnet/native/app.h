@@ -15,7 +15,7 @@
  *   crashed    the same, and its   logged: the process     the same   logged
  *              thread stays        ends
  *   stopping   -                    replace(why)           -          -
- *   stopped    -                    the gate closes and empties
+ *   stopped    -                    ended(0) LEFT, the gate closes and empties
  *   Main ends  started(why) FAILED  ended(exit code) LEFT  -          -
  *
  * Each of started(), replace() and ended() is called once at most, without the lock, and

@@ -176,8 +176,13 @@ static void stopping(void)
 
 static void stopped(void)
 {
+    static const char why[] = "its server is stopped";
     ac_app_t *app = &ac_app;
 
+    if (move(app, AC_APP_READY, AC_APP_LEFT)) {
+        /* First, so that nobody asks at a closed gate: Main may go on for long. */
+        app->host->ended(app->host, 0, str(why));
+    }
     ac_gate_close(&app->gate);
     if (!ac_gate_wait(&app->gate, app->config->shutdown_ms)) {
         log_line(app, APPCORE_LOG_WARNING, "it ends while requests are still inside of "

@@ -8,7 +8,7 @@ using System.Runtime.InteropServices;
 
 var mode = Environment.GetEnvironmentVariable("MODE") ?? "";
 var over = new TaskCompletionSource<int>();
-var waiting = 0;
+int waiting = 0, lingers = 0;
 var app = WebApplication.CreateBuilder(args).Build();
 
 app.MapGet("/", () => "runs");
@@ -45,6 +45,11 @@ app.MapGet("/throw/pool", () =>
 });
 app.MapGet("/stop", (IHostApplicationLifetime lifetime) => lifetime.StopApplication());
 app.MapGet("/return", (int code) => over.TrySetResult(code));
+app.MapGet("/close", (int ms) =>
+{
+    lingers = ms;
+    return over.TrySetResult(0);
+});
 app.MapGet("/wait", async (int ms) =>
 {
     Interlocked.Increment(ref waiting);
@@ -89,6 +94,11 @@ if (mode == "stuck")
     app.Lifetime.ApplicationStopping.Register(() => Thread.Sleep(Timeout.Infinite));
 await app.StartAsync();
 await Task.WhenAny(over.Task, app.WaitForShutdownAsync());
+if (lingers > 0)
+{
+    await app.DisposeAsync();
+    await Task.Delay(lingers);
+}
 return over.Task.IsCompleted ? over.Task.Result : 0;
 
 static class Ends
