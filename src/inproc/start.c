@@ -51,7 +51,8 @@ static void look(ac_inproc_t *inproc)
     const ac_spec_t *spec = inproc->mount->spec;
     ac_look_request_t req = {
         .folder = spec->folder, .prefix = spec->prefix, .name = spec->name,
-        .set = spec->set, .companions = spec->companions, .inside = 1
+        .set = spec->set, .companions = spec->companions,
+        .inside = AC_LOOK_TO_START
     };
 
     inproc->launch = ac_look_watched(&req, ac_watch_fd(), inproc->p);

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "inproc/leave.h"
 #include "inproc/minder.h"
+#include "manager/hint.h"
 #include "spec/handler.h"
 #include "spec/look.h"
 
@@ -28,6 +29,7 @@ APLOG_USE_MODULE(appcore);
 static struct {
     int fd;
     apr_time_t due;             /* of the next look; 0: none */
+    ac_hint_t code;             /* of .dll files, for apps that run from a copy */
 } watch = { .fd = -1 };
 
 static void identify(ac_inproc_file_t *id, const char *path)
@@ -80,6 +82,9 @@ static const char *find_change(const ac_inproc_t *inproc, const ac_launch_t *now
 {
     const ac_launch_t *then = inproc->launch;
 
+    if (then->survey.marks.copy != now->survey.marks.copy) {
+        return "its .dll files changed";
+    }
     if (ac_marks_changed(&then->survey.marks, &now->survey.marks,
                          ac_handler_is_on(inproc->set, AC_HANDLER_NO_ROTATION, 0))) {
         return "web.config, tmp/restart.txt or the folder itself changed";
@@ -154,17 +159,29 @@ static void judge(ac_inproc_t *inproc, const ac_launch_t *now, int state)
     }
 }
 
+/* What goes on being written is no new version yet, and what cannot be seen is none. */
+static void settle_copy(ac_marks_t *now, const ac_marks_t *then)
+{
+    if (!then->copy || !now->copy || ac_hint_due(&watch.code)) {
+        now->copy = then->copy;
+    }
+}
+
 static void look_again(ac_inproc_t *inproc, int state)
 {
     const ac_spec_t *spec = inproc->mount->spec;
     ac_look_request_t req = {
         .folder = spec->folder, .prefix = spec->prefix, .name = spec->name,
-        .set = spec->set, .companions = spec->companions, .inside = 1
+        .set = spec->set, .companions = spec->companions,
+        .inside = AC_LOOK_AGAIN
     };
+    ac_launch_t *now;
     apr_pool_t *p;
 
     apr_pool_create_unmanaged_ex(&p, NULL, NULL);
-    judge(inproc, ac_look_watched(&req, watch.fd, p), state);
+    now = ac_look_watched(&req, watch.fd, p);
+    settle_copy(&now->survey.marks, &inproc->launch->survey.marks);
+    judge(inproc, now, state);
     apr_pool_destroy(p);
 }
 
@@ -192,20 +209,41 @@ static apr_interval_time_t look_at_all(void)
     return again;
 }
 
-static int has_events(void)
+static void take_hints(const char *events, size_t len, apr_time_t now)
+{
+    struct inotify_event event;
+    size_t at;
+
+    for (at = 0; at + sizeof(event) <= len; at += sizeof(event) + event.len) {
+        memcpy(&event, events + at, sizeof(event));
+        if (event.len && ac_hint_of(AC_WATCHED_FOLDER, 0, events + at + sizeof(event))
+                         == AC_HINT_CODE) {
+            ac_hint_take(&watch.code, AC_HINT_CODE, now);
+        }
+    }
+}
+
+static int take_events(apr_time_t now)
 {
     char events[4096];
+    ssize_t n;
     int any = 0;
 
-    while (watch.fd >= 0 && read(watch.fd, events, sizeof(events)) > 0) {
+    while (watch.fd >= 0 && (n = read(watch.fd, events, sizeof(events))) > 0) {
+        take_hints(events, (size_t)n, now);
         any = 1;
     }
     return any;
 }
 
+static int is_due(apr_time_t due, apr_time_t now)
+{
+    return due && now >= due;
+}
+
 static apr_time_t do_watch(apr_time_t now)
 {
-    int any = has_events();
+    int any = take_events(now);
 
     if (ac_leave_stopping()) {
         return 0;
@@ -213,12 +251,16 @@ static apr_time_t do_watch(apr_time_t now)
     if (any) {
         watch.due = ac_clock_earlier(watch.due, now + SETTLE);
     }
-    if (watch.due && now >= watch.due) {
+    if (is_due(ac_hint_due(&watch.code), now)) {
+        ac_hint_drop(&watch.code);
+        watch.due = now;
+    }
+    if (is_due(watch.due, now)) {
         apr_interval_time_t again = look_at_all();
 
         watch.due = again ? now + again : 0;
     }
-    return watch.due;
+    return ac_clock_earlier(watch.due, ac_hint_due(&watch.code));
 }
 
 int ac_watch_fd(void)

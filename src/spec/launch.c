@@ -183,6 +183,7 @@ ac_launch_t *ac_launch_get(ac_wire_reader_t *r, apr_pool_t *p)
     launch->expand = (ac_expand_e)ac_wire_get_u8(r);
     launch->overlay = ac_settings_get(r, p);
     launch->max_content_length = ac_wire_get_i64(r);
+    launch->copy_fd = -1;
     launch->notices = get_strings(r, AC_LAUNCH_NOTICES_MAX, p);
     launch->uid = ac_wire_get_u32(r);
     launch->gid = ac_wire_get_u32(r);

@@ -74,6 +74,7 @@ typedef struct ac_launch_t {
     const char *user;
     const char *home;           /* a writable home of the user, or NULL */
     ac_survey_t survey;         /* also with a fault; argv is empty when offline */
+    int copy_fd;                /* holds the shadow copy; -1; not encoded */
 } ac_launch_t;
 
 void ac_launch_put(ac_wire_writer_t *w, const ac_launch_t *launch);

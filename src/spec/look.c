@@ -303,6 +303,7 @@ static ac_launch_t *make_launch(const ac_look_request_t *req, apr_pool_t *p)
     launch->overlay = ac_settings_create(p);
     launch->notices = apr_array_make(p, 4, sizeof(const char *));
     launch->max_content_length = -1;
+    launch->copy_fd = -1;
     return launch;
 }
 

@@ -17,6 +17,12 @@
 
 #define AC_LOOK_FILE_MAX (1024 * 1024)
 
+/* For whom: a process of the app's own, the child of httpd that starts it, or the one in
+ * which it runs already, where nothing may be made. */
+typedef enum ac_look_inside_e {
+    AC_LOOK_OUTSIDE = 0, AC_LOOK_TO_START, AC_LOOK_AGAIN
+} ac_look_inside_e;
+
 /* What the look needs of a spec; encoded by the manager, opaque to the keeper. */
 typedef struct ac_look_request_t {
     const char *folder;
@@ -24,7 +30,7 @@ typedef struct ac_look_request_t {
     const char *name;
     const ac_settings_t *set;   /* secrets are left out of the encoding */
     const char *companions;     /* as in ac_spec_t */
-    int inside;                 /* for the child that is to host it; not encoded */
+    ac_look_inside_e inside;    /* not encoded */
 } ac_look_request_t;
 
 void ac_look_request_put(ac_wire_writer_t *w, const ac_look_request_t *req);

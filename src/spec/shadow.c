@@ -42,6 +42,7 @@ static int is_wanted(const ac_look_t *look)
 {
     return look->launch->result.fault == AC_FAULT_NONE
            && look->launch->kind == AC_KIND_DOTNET
+           && (!look->req->inside || look->set->hosting_model.v == AC_HOSTING_IN_PROCESS)
            && (ac_handler_is_on(look->set, AC_HANDLER_SHADOW_COPY, 0)
                || ac_handler_is_on(look->set, AC_HANDLER_SHADOW_COPY_6, 0));
 }
@@ -107,7 +108,9 @@ static int open_directory(shadow_t *shadow)
     }
     /* Another app of the same folder may be looked at in this moment, and the two
      * would give names to each other's unfinished files. */
-    flock(shadow->fd, LOCK_EX);
+    if (shadow->look->req->inside != AC_LOOK_AGAIN) {
+        flock(shadow->fd, LOCK_EX);
+    }
     shadow->copy.skip_dev = st.st_dev;
     shadow->copy.skip_ino = st.st_ino;
     return 1;
@@ -184,7 +187,24 @@ static int names_copy(const char *pid, const char *path)
     return 0;
 }
 
-static int is_used(const shadow_t *shadow, const char *name)
+static int open_named(const shadow_t *shadow, const char *name)
+{
+    return openat(shadow->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* By a child of httpd. */
+static int is_held(const shadow_t *shadow, const char *name)
+{
+    int fd = open_named(shadow, name);
+    int held = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return held;
+}
+
+static int is_run_from(const shadow_t *shadow, const char *name)
 {
     const char *path = apr_pstrcat(shadow->look->p, shadow->path, "/", name, "/", NULL);
     DIR *proc = opendir("/proc");
@@ -198,6 +218,11 @@ static int is_used(const shadow_t *shadow, const char *name)
         closedir(proc);
     }
     return used;
+}
+
+static int is_used(const shadow_t *shadow, const char *name)
+{
+    return is_held(shadow, name) || is_run_from(shadow, name);
 }
 
 static void remove_old(shadow_t *shadow, const char *name, long number)
@@ -217,8 +242,7 @@ static void remove_unused(shadow_t *shadow, const char *name, long number)
 
 static int open_copy(const shadow_t *shadow, long number)
 {
-    return openat(shadow->fd, apr_ltoa(shadow->look->p, number),
-                  O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return open_named(shadow, apr_ltoa(shadow->look->p, number));
 }
 
 static int is_current(shadow_t *shadow)
@@ -257,7 +281,7 @@ static int bring_up_to_date(shadow_t *shadow)
         give_up(shadow, errno, "cannot write to");
         return 0;
     }
-    fd = openat(shadow->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    fd = open_named(shadow, name);
     rv = fd < 0 ? errno : ac_copy_tree(&shadow->copy, shadow->look->folder->fd, fd);
     if (fd >= 0) {
         close(fd);
@@ -313,11 +337,23 @@ static int run_from(const shadow_t *shadow)
     return moved;
 }
 
+static void hold(shadow_t *shadow)
+{
+    int fd = open_copy(shadow, shadow->newest);
+
+    if (fd >= 0) {
+        flock(fd, LOCK_SH);
+        shadow->look->launch->copy_fd = fd;
+    }
+}
+
 static void apply(shadow_t *shadow)
 {
     ac_look_t *look = shadow->look;
 
-    allow_writing();
+    if (!look->req->inside) {
+        allow_writing();
+    }
     if (ac_handler_is_on(look->set, AC_HANDLER_SHADOW_CLEAN, 0)) {
         each_copy(shadow, remove_unused);
     }
@@ -329,10 +365,23 @@ static void apply(shadow_t *shadow)
         give_up(shadow, ENOENT, "the command line names no .dll of the app for");
         return;
     }
+    if (look->req->inside) {
+        hold(shadow);
+    }
     look->launch->survey.marks.copy = (uint64_t)shadow->newest + 1;
     ac_look_found(look, "%s; it runs from the copy %s/%ld", look->launch->found,
                   shadow->path, shadow->newest);
     each_copy(shadow, remove_old);
+}
+
+/* Nothing of it needs the lock: a copy that has its number is whole. */
+static void compare(shadow_t *shadow)
+{
+    long next;
+
+    each_copy(shadow, find_newest);
+    next = is_current(shadow) ? shadow->newest : shadow->newest + 1;
+    shadow->look->launch->survey.marks.copy = (uint64_t)next + 1;
 }
 
 void ac_shadow_apply(ac_look_t *look)
@@ -344,7 +393,7 @@ void ac_shadow_apply(ac_look_t *look)
     }
     shadow.path = directory_of(look);
     if (open_directory(&shadow)) {
-        apply(&shadow);
+        look->req->inside == AC_LOOK_AGAIN ? compare(&shadow) : apply(&shadow);
     }
     if (shadow.fd >= 0) {
         close(shadow.fd);

@@ -16,7 +16,10 @@
 #include "spec/detect.h"
 
 /* Lets a launch that was found run from a copy, and marks which; where that cannot
- * be, a notice says why and the launch stays as it is. */
+ * be, a notice says why and the launch stays as it is. For a child of httpd that is to
+ * host the app launch->copy_fd keeps the copy as long as it is open, since nobody's
+ * command line does; for one that hosts it already only the mark is set, to that of
+ * the copy that the next start runs from. */
 void ac_shadow_apply(ac_look_t *look);
 
 #endif

@@ -46,7 +46,9 @@ def site(env, hosting_model):  # noqa: F811
     made.add("shadow", settings={"enableShadowCopy": "true",
                                  "shadowCopyDirectory": "..\\shadow-copies"})
     os.makedirs(copy(made, "0"))
-    env.give_tree(copy(made), env.owner())
+    env.give_tree(copy(made), env.owner(made.owner()))
+    if made.in_process:
+        made.add("free")
     return made.start(
         lambda apps: f"{GENERAL}AppCoreQueueTimeLimit 10s\n{apps}")
 
@@ -401,33 +403,44 @@ def runs_from(site):
     return site.text_of("/BaseDirectory", "shadow").rstrip("/")
 
 
-@outside
 @ids("SC1", "SC2", "SC3", "SC4")
 def test_shadow_copy(site):
-    """The folder's files are free while it runs, and a new .dll is another copy. What an
-    earlier one left, "0", is not run from."""
+    """The folder's files are free while it runs, and a new .dll is another copy, though
+    not before none was written for 5 s. What an earlier one left, "0", is not run from;
+    what somebody still runs from stays."""
     folder, pid = site.path("shadow"), site.pid("shadow")
     assert runs_from(site) == copy(site, "1")
     assert site.text_of("/ContentRootPath", "shadow").rstrip("/") == folder
     assert folder + "/" not in processes.read(pid, "maps").decode()
     os.unlink(site.path("shadow", DLL))
     assert site.pid("shadow") == pid
+    # Of a child of before, which waits for the rest of it.
+    request = site.raw("shadow")
+    request.send("GET /shadow/BaseDirectory HTTP/1.1\r\nHost: localhost\r\n")
     # With a time of its own, as if it were built anew.
-    site.env.give(shutil.copy(os.path.join(published(), DLL), folder), site.env.owner())
-    wait_for(lambda: site.pid("shadow") != pid, 40, "another process")
+    begun = time.monotonic()
+    site.env.give(shutil.copy(os.path.join(published(), DLL), folder),
+                  site.env.owner(site.owner()))
+    wait_for(lambda: site.pid("shadow") != pid, 60, "another process")
+    assert time.monotonic() - begun > 4.9
     assert runs_from(site) == copy(site, "2")
+    with request:
+        assert not site.in_process or os.path.exists(copy(site, "1", DLL))
+        request.send("Connection: close\r\n\r\n")
+        number = "1" if site.in_process else "2"
+        assert request.response().text.rstrip("/") == copy(site, number)
 
 
 @inside
 @ids("SC1")
 def test_files_are_free_while_it_runs(site):
     """Without a copy; what was loaded stays loaded."""
-    pid = site.pid("shadow")
-    for name in os.listdir(site.path("shadow")):
-        path = site.path("shadow", name)
+    pid = site.pid("free")
+    for name in os.listdir(site.path("free")):
+        path = site.path("free", name)
         if name != "web.config":
             shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
-    assert site.pid("shadow") == pid
+    assert site.pid("free") == pid
 
 
 # All at once

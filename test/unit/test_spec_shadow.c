@@ -295,6 +295,66 @@ START_TEST(looks_at_once_make_one_copy)
 }
 END_TEST
 
+/* Of a child of httpd. */
+static ac_launch_t *look_inside(ac_look_inside_e inside)
+{
+    ac_settings_t *set = ac_settings_create(p);
+    ac_look_request_t req = { folder, "/shop", "shop", set, NULL, inside };
+    ac_launch_t *launch;
+
+    set->hosting_model.v = AC_HOSTING_IN_PROCESS;
+    set->hosting_model.origin = AC_ORIGIN_APP;
+    launch = ac_look(&req, p);
+    ck_launch(launch);
+    return launch;
+}
+
+static int is_there(const char *name)
+{
+    return access(in_folder(name), F_OK) == 0;
+}
+
+START_TEST(copies_of_children_stay_as_long_as_they_are_held)
+{
+    ac_launch_t *first, *second, *third;
+
+    put_app(ENABLED);
+    first = look_inside(AC_LOOK_TO_START);
+    ck_assert_str_eq(APR_ARRAY_IDX(first->argv, 1, const char *),
+                     in_folder("ShadowCopyDirectory/0/App.dll"));
+    ck_assert_str_eq(first->folder, folder);
+    ck_assert_int_ge(first->copy_fd, 0);
+    put_file("App.dll", "better code");
+    second = look_inside(AC_LOOK_TO_START);
+    ck_assert_str_eq(content("ShadowCopyDirectory/0/App.dll"), "code");
+    ck_assert_str_eq(content("ShadowCopyDirectory/1/App.dll"), "better code");
+    close(first->copy_fd);
+    third = look_inside(AC_LOOK_TO_START);
+    ck_assert(!is_there("ShadowCopyDirectory/0"));
+    ck_assert(third->survey.marks.copy == second->survey.marks.copy);
+    close(third->copy_fd);
+    close(second->copy_fd);
+}
+END_TEST
+
+START_TEST(child_that_looks_again_makes_nothing)
+{
+    ac_launch_t *first, *again;
+
+    put_app(ENABLED);
+    first = look_inside(AC_LOOK_TO_START);
+    again = look_inside(AC_LOOK_AGAIN);
+    ck_assert_int_eq(again->copy_fd, -1);
+    ck_assert(again->survey.marks.copy == first->survey.marks.copy);
+    put_file("App.dll", "better code");
+    again = look_inside(AC_LOOK_AGAIN);
+    ck_assert(again->survey.marks.copy == first->survey.marks.copy + 1);
+    ck_assert(!is_there("ShadowCopyDirectory/1"));
+    ck_assert_str_eq(content("ShadowCopyDirectory/0/App.dll"), "code");
+    close(first->copy_fd);
+}
+END_TEST
+
 TCase *shadow_case(void)
 {
     TCase *tc = case_create("shadow");
@@ -310,5 +370,7 @@ TCase *shadow_case(void)
     tcase_add_test(tc, program_of_the_app_runs_from_a_copy);
     tcase_add_test(tc, own_folder_is_no_copy);
     tcase_add_test(tc, looks_at_once_make_one_copy);
+    tcase_add_test(tc, copies_of_children_stay_as_long_as_they_are_held);
+    tcase_add_test(tc, child_that_looks_again_makes_nothing);
     return tc;
 }
