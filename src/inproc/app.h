@@ -70,6 +70,7 @@ typedef struct ac_inproc_t {
     _Atomic int quiesced;       /* quiesce() was called */
     _Atomic int is_lost;        /* this child is a loss that counts */
     _Atomic int forgotten;      /* shutdown() was called: nothing is any more */
+    _Atomic int asked;          /* OUTSIDE: the manager knows that this child needs it */
     apr_int64_t max_body;       /* maxAllowedContentLength; -1: none */
     const ac_report_t *report;  /* why it failed */
     const char *page;           /* of its app_offline.htm */

@@ -136,10 +136,24 @@ static void come_back(ac_inproc_t *inproc, const ac_launch_t *now)
     replace_child(inproc, "it is no longer offline");
 }
 
+/* That it says outofprocess no more. */
+static void judge_outside(const ac_inproc_t *inproc, const ac_launch_t *now)
+{
+    if (now->result.fault == AC_FAULT_NONE && !now->survey.is_offline
+        && now->overlay->hosting_model.origin == AC_ORIGIN_DEFAULT
+        && !ac_handler_is_on(inproc->set, AC_HANDLER_NO_ROTATION, 0)) {
+        replace_child(inproc, "its web.config allows it in process");
+    }
+}
+
 static void judge(ac_inproc_t *inproc, const ac_launch_t *now, int state)
 {
     const char *change;
 
+    if (state == AC_INPROC_OUTSIDE) {
+        judge_outside(inproc, now);
+        return;
+    }
     if (now->survey.is_offline) {
         if (state != AC_INPROC_OFFLINE) {
             go_offline(inproc, &now->survey);
@@ -185,8 +199,17 @@ static void look_again(ac_inproc_t *inproc, int state)
     apr_pool_destroy(p);
 }
 
-/* When to look again although nothing was heard of; 0: never. Those that are hosted
- * out of process are the manager's to watch. */
+/* Those that are hosted out of process are the manager's to watch, but for the one
+ * line by which they could live here. */
+static int is_watched(const ac_inproc_t *inproc, int state)
+{
+    return state == AC_INPROC_READY || state == AC_INPROC_FAILED
+           || state == AC_INPROC_OFFLINE
+           || (state == AC_INPROC_OUTSIDE && inproc->plan.decision == AC_PLAN_OUTSIDE
+               && !inproc->plan.why);
+}
+
+/* When to look again although nothing was heard of; 0: never. */
 static apr_interval_time_t look_at_all(void)
 {
     apr_interval_time_t again = 0;
@@ -199,9 +222,7 @@ static apr_interval_time_t look_at_all(void)
         if (state == AC_INPROC_STARTING) {
             again = START_EVERY;
         }
-        else if (inproc && inproc->launch
-                 && (state == AC_INPROC_READY || state == AC_INPROC_FAILED
-                     || state == AC_INPROC_OFFLINE)) {
+        else if (inproc && inproc->launch && is_watched(inproc, state)) {
             look_again(inproc, state);
             again = again || !inproc->launch->survey.blind ? again : LOOK_EVERY;
         }

@@ -15,7 +15,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 #define WAKES_PER_EVENT 64
+/* For children that were there before this manager. */
+#define LONG_AGO 1
 
 struct ac_child_t {
     ac_child_t *next;
@@ -23,6 +27,7 @@ struct ac_child_t {
     int eventfd;                /* -1: it did not introduce itself to us */
     int row;
     uint32_t pid;
+    apr_time_t since;           /* when it introduced itself */
 };
 
 static void close_fd(int fd)
@@ -45,12 +50,35 @@ static void child_drop(ac_manager_t *m, ac_child_t *child)
     free(child);
 }
 
+static apr_time_t oldest(const ac_manager_t *m)
+{
+    const ac_child_t *child;
+    apr_time_t since = 0;
+
+    for (child = m->children; child; child = child->next) {
+        since = ac_clock_earlier(since, child->since);
+    }
+    return since;
+}
+
+void ac_children_tell(ac_manager_t *m)
+{
+    ac_sup_app_t *app, *next;
+    apr_time_t since = oldest(m);
+
+    for (app = ac_sup_first(m->sup); app; app = next) {
+        next = app->next;
+        ac_sup_oldest(app, since);
+    }
+}
+
 static void child_ended(ac_manager_t *m, ac_watch_t *w)
 {
     ac_child_t *child = w->baton;
 
     ac_rows_release(m->rows, child->row);
     child_drop(m, child);
+    ac_children_tell(m);
     /* Others may wait for what it held. */
     ac_children_wake(m);
 }
@@ -81,7 +109,8 @@ static int is_eventfd(int fd)
            && fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) == 0;
 }
 
-static void child_add(ac_manager_t *m, int row, uint32_t pid, int eventfd)
+static void child_add(ac_manager_t *m, int row, uint32_t pid, int eventfd,
+                      apr_time_t since)
 {
     int end = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
     int gone = end < 0 && errno == ESRCH;
@@ -98,6 +127,7 @@ static void child_add(ac_manager_t *m, int row, uint32_t pid, int eventfd)
     child->row = row;
     child->pid = pid;
     child->eventfd = eventfd;
+    child->since = since;
     child->end.ready = child_ended;
     child->end.baton = child;
     child->next = m->children;
@@ -128,7 +158,7 @@ static void on_hello(ac_manager_t *m, const ac_wake_t *wake, uint32_t pid, int f
         if (known) {
             child_drop(m, known);
         }
-        child_add(m, row, pid, fd);
+        child_add(m, row, pid, fd, m->now);
     }
 }
 
@@ -153,6 +183,16 @@ static void wake_first(ac_manager_t *m, const ac_home_t *home)
     }
 }
 
+static apr_time_t since_of(const ac_manager_t *m, uint32_t pid)
+{
+    const ac_child_t *child = m->children;
+
+    while (child && child->pid != pid) {
+        child = child->next;
+    }
+    return child ? child->since : 0;
+}
+
 static void on_wake(ac_manager_t *m, const ac_wake_t *wake, uint32_t pid, int fd)
 {
     ac_sup_app_t *app;
@@ -166,6 +206,7 @@ static void on_wake(ac_manager_t *m, const ac_wake_t *wake, uint32_t pid, int fd
         app = ac_sup_find(m->sup, wake->value);
         if (app) {
             ac_eyes_asked(ac_home_of(app));
+            ac_sup_asked(app, since_of(m, pid));
             ac_sup_wake(app);
             ac_doubt_app(ac_home_of(app));
             wake_first(m, ac_home_of(app));
@@ -198,7 +239,7 @@ void ac_children_recall(ac_manager_t *m)
         uint32_t pid = ac_rows_pid(m->rows, row);
 
         if (pid && !find_row(m, row)) {
-            child_add(m, row, pid, -1);
+            child_add(m, row, pid, -1, LONG_AGO);
         }
     }
 }

@@ -145,6 +145,7 @@ static void apply(ac_manager_t *m)
     }
     forget_specs(m);
     ac_adopt_all(m);
+    ac_children_tell(m);
 }
 
 void ac_config_read(ac_manager_t *m, uint32_t serial, int fd)

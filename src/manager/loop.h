@@ -247,6 +247,8 @@ void ac_notify_read(ac_manager_t *m, ac_watch_t *w);
 /* children.c */
 void ac_children_read(ac_manager_t *m, ac_watch_t *w);
 void ac_children_wake(ac_manager_t *m);
+/* Apps that moved into children hear who is still there of before. */
+void ac_children_tell(ac_manager_t *m);
 /* Rows that were claimed under an earlier manager: watches who holds them. */
 void ac_children_recall(ac_manager_t *m);
 

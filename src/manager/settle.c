@@ -42,7 +42,7 @@ static int lacks_process(const ac_sup_app_t *app, unsigned i)
 {
     const ac_sup_slot_t *slot = &app->slots[i];
 
-    if (slot->next || (slot->current && !is_stale(slot->current))) {
+    if (slot->next || (slot->current && (app->moving || !is_stale(slot->current)))) {
         return 0;
     }
     return !app->conf.alone || !is_occupied(app, i);
@@ -80,20 +80,15 @@ static int is_surplus(const ac_sup_app_t *app, const ac_sup_proc_t *proc)
                 && is_wanted(app) && !is_replaced(app));
 }
 
-/* What ran before the app moved into httpd's children, none of which asked since. */
-static int has_moved(const ac_sup_app_t *app, const ac_sup_proc_t *proc)
-{
-    return app->conf.inside && is_stale(proc) && !is_wanted(app);
-}
-
 /* Ends what the configuration does not want any more. */
 static void retire(ac_sup_app_t *app)
 {
     ac_sup_proc_t *proc, *next;
-    int gone = app->mode == AC_SUP_REMOVED || app->sup->stopping || app->offline;
+    int gone = app->mode == AC_SUP_REMOVED || app->sup->stopping || app->offline
+               || app->left_behind;
 
     for (proc = app->procs; proc; proc = next) {
-        int surplus = gone || is_surplus(app, proc) || has_moved(app, proc);
+        int surplus = gone || is_surplus(app, proc);
 
         next = proc->next;
         if (surplus || (is_stale(proc) && ac_fleet_is_starting(proc))) {
@@ -370,7 +365,12 @@ static void not_found(ac_sup_app_t *app, const ac_result_t *res)
 
 static void found(ac_sup_app_t *app, const ac_sup_conf_t *conf)
 {
+    int moves = conf->inside && !app->conf.inside;
+
     app->conf = *conf;
+    if (moves) {
+        ac_move_begin(app);
+    }
     ac_crowd_reset(app);
     if (is_wanted(app) && !app->pause) {
         app->look = AC_LOOK_KNOWN;
@@ -413,8 +413,10 @@ ac_sup_app_t *ac_sup_configure(ac_sup_t *sup, uint64_t id, const unsigned char *
         app->conf = *conf;
         app->offline = 0;
         if (conf->inside) {
-            /* No reason to replace what ran before: see has_moved(). */
-            app->keep = app->wanted = 0;
+            ac_move_begin(app);
+        }
+        else {
+            app->moving = app->left_behind = 0;
         }
         app->look_again = app->look == AC_LOOK_ASKED;
         if (app->look == AC_LOOK_KNOWN) {

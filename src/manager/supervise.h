@@ -146,6 +146,7 @@ struct ac_sup_app_t {
     apr_time_t measure_at;      /* 0: the load need not be known */
     apr_time_t crowded_since;   /* 0: not crowded */
     apr_time_t roomy_since;
+    apr_time_t moved;           /* into httpd's children: when */
     ac_sup_view_t view;         /* as published */
     ac_sup_slot_t *slots;
     unsigned n_slots;
@@ -160,6 +161,9 @@ struct ac_sup_app_t {
     unsigned publishing:1;      /* the action is on its way */
     unsigned seen:1;            /* in the configuration being read */
     unsigned gone:1;            /* its REMOVE is on its way */
+    unsigned needed:1;          /* since it moved: a later child asked */
+    unsigned moving:1;          /* only children of before use what runs */
+    unsigned left_behind:1;     /* and now nobody does */
 };
 
 typedef enum ac_act_e {
@@ -235,6 +239,11 @@ void ac_sup_remember(const ac_sup_app_t *app, ac_sup_memory_t *memory);
 /* Before ac_sup_config_end(), for an app that is as it was. */
 void ac_sup_recall(ac_sup_app_t *app, const ac_sup_memory_t *memory);
 
+/* For an app that children of httpd host, where one asks all the same, before
+ * ac_sup_wake(): since when that child is there, 0: not known. */
+void ac_sup_asked(ac_sup_app_t *app, apr_time_t since);
+/* The oldest child is there since then; 0: there is none. */
+void ac_sup_oldest(ac_sup_app_t *app, apr_time_t since);
 /* A request waits for it, or finds all its processes busy. */
 void ac_sup_wake(ac_sup_app_t *app);
 /* Requests in flight to its ready processes, and those that wait. */

@@ -60,7 +60,11 @@ static ac_inproc_t *inside(const ac_mount_t *mount)
 {
     ac_inproc_t *inproc = ac_inproc_of(mount);
 
-    return inproc && atomic_load(&inproc->state) != AC_INPROC_OUTSIDE ? inproc : NULL;
+    if (inproc && atomic_load(&inproc->state) == AC_INPROC_OUTSIDE) {
+        ac_inside_ask(inproc);
+        return NULL;
+    }
+    return inproc;
 }
 
 static int answer(request_rec *r, const ac_mount_t *mount)

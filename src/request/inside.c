@@ -180,11 +180,20 @@ static int wait_for_start(ac_inside_t *s)
 
 /* The task */
 
+void ac_inside_ask(ac_inproc_t *inproc)
+{
+    if (!atomic_load_explicit(&inproc->asked, memory_order_relaxed)
+        && ac_child_wake(inproc->mount->spec->id) == APR_SUCCESS) {
+        atomic_store(&inproc->asked, 1);
+    }
+}
+
 /* The request goes on as that of an app in processes of its own. */
 static int go_outside(ac_inside_t *s)
 {
     ac_task_t *task = s->task;
 
+    ac_inside_ask(s->inproc);
     s->outside->permit = s->permit;
     s->permit.app = NULL;
     ac_serve_take(s->outside);

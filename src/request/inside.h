@@ -17,6 +17,8 @@
 #include "conf/conf.h"
 #include "inproc/app.h"
 
+/* The app is OUTSIDE: tells the manager, once, that this child needs it there. */
+void ac_inside_ask(ac_inproc_t *inproc);
 /* What the handler returns; AC_ANSWERED included. */
 int ac_inside_serve(request_rec *r, const ac_mount_t *mount, ac_inproc_t *inproc);
 

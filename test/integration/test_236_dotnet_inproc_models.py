@@ -11,7 +11,7 @@ import pytest
 
 import dotnet
 import env as environment
-from acceptance import OWN_LINE, ids, published
+from acceptance import OWN_LINE, ids, published, web_config
 from load import Load
 from processes import alive, wait_for
 
@@ -91,7 +91,7 @@ def test_both_models_beside_each_other(httpd, first, second):
 @pytest.mark.parametrize("first, second", [(OUTSIDE, INSIDE), (INSIDE, OUTSIDE)])
 def test_change_of_the_model(httpd, first, second, loaded):
     """By httpd's configuration: that is where the administrator says it. No request is
-    lost. Nothing is left of where it ran, if no child of before asked for it."""
+    lost, and nothing is left of where it ran."""
     httpd.allow("still had requests in flight")
     httpd.start(ONE_CHILD + app(httpd, "site", first))
     before = pid(httpd, "site")
@@ -104,8 +104,45 @@ def test_change_of_the_model(httpd, first, second, loaded):
     assert runs_inside(httpd, "site") == (second == INSIDE)
     server = "AppCore." if second == INSIDE else "Microsoft.AspNetCore.Server.Kestrel."
     assert text(httpd, "/site/ServerType").startswith(server)
-    if second == OUTSIDE or not loaded:
-        assert len(httpd.app_processes()) == (second == OUTSIDE)
+    wait_for(lambda: len(httpd.app_processes()) == (second == OUTSIDE), 30,
+             "the end of what is not needed")
+
+
+@ids("SD12")
+def test_last_request_of_before_the_change(httpd):
+    """Its child still looks for a process."""
+    httpd.start(ONE_CHILD + app(httpd, "site", OUTSIDE))
+    before = pid(httpd, "site")
+    with httpd.raw() as raw:
+        raw.send("GET /site/ProcessId HTTP/1.1\r\nHost: localhost\r\n")
+        assert pid(httpd, "site") == before
+        httpd.reload(ONE_CHILD + app(httpd, "site", INSIDE), wait_workers=False)
+        assert wait_for(lambda: runs_inside(httpd, "site"), 30, "the app in process")
+        raw.send("Connection: close\r\n\r\n")
+        assert raw.response().text == str(before)
+    wait_for(lambda: not httpd.app_processes(), 30, "the end of what is not needed")
+
+
+@ids("SD12")
+def test_web_config_changes_the_model(httpd):
+    """It may say that the app is not to run in process, where it is allowed to; no
+    reload of httpd is needed, and no request is lost."""
+    httpd.allow("still had requests in flight")
+    folder = deploy(httpd, "site")
+    httpd.start(f"{ONE_CHILD}{INSIDE}\nAppCoreMount /site {folder}\n")
+    assert runs_inside(httpd, "site")
+    for model in ("outofprocess", "inprocess", "outofprocess"):
+        before = pid(httpd, "site")
+        with Load(httpd, "/site/HelloWorld") as load:
+            httpd.write("apps", "site", "web.config",
+                        text=web_config(hostingModel=model))
+            wait_for(lambda: runs_inside(httpd, "site") == (model == "inprocess"), 30,
+                     f"the app {model}")
+            wait_for(lambda: not alive(before), 30, "the end of where it ran")
+            load.wait(20)
+        load.check()
+        wait_for(lambda: len(httpd.app_processes()) == (model != "inprocess"), 30,
+                 "the end of what is not needed")
 
 
 @ids("ST16")

@@ -150,22 +150,76 @@ START_TEST(test_idle_app_stays_idle_over_a_change)
 }
 END_TEST
 
-/* Children of httpd host it from now on; one that cannot asks for a process. */
-START_TEST(test_app_that_moves_into_httpd_ends)
+/* Children of httpd host it from now on; those of before go on using what runs. */
+static void move_into_httpd(void)
 {
     start_first();
+    pass(apr_time_from_sec(1));
     conf.inside = 1;
     configure(2, &conf);
-    ck_assert_int_eq(proc(1)->is.state, AC_PROC_DRAIN);
-    forget_done();
+    ck_done("");
+    ck_assert_int_eq(proc(1)->is.state, AC_PROC_READY);
+}
+
+static void ck_ends(unsigned tag)
+{
+    ck_assert_int_eq(proc(tag)->is.state, AC_PROC_DRAIN);
     pass(AC_SUP_DRAIN_STEP);
-    ac_sup_drained(proc(1));
-    exited(1);
-    ck_done("count:1 signal15:1 forget:1 free:1");
+    ac_sup_drained(proc(tag));
+    exited(tag);
+    ck_assert_int_eq(app()->view.state, AC_APP_IDLE);
+    forget_done();
+}
+
+START_TEST(test_app_that_moves_into_httpd_ends)
+{
+    move_into_httpd();
+    ac_sup_asked(app(), now - 1);
+    ac_sup_wake(app());
+    ac_sup_oldest(app(), now - 1);
+    ck_assert_int_eq(proc(1)->is.state, AC_PROC_READY);
+    pass(apr_time_from_sec(1));
+    ac_sup_oldest(app(), now);
+    ck_ends(1);
+    /* A child that cannot host it asks for a process. */
+    ac_sup_asked(app(), now);
     ac_sup_wake(app());
     ck_done("look");
     looked();
     ck_done("listen:2");
+}
+END_TEST
+
+START_TEST(test_last_request_of_before_starts_what_ends)
+{
+    conf.inside = 1;
+    configure(2, &conf);
+    ac_sup_asked(app(), now - 1);
+    ac_sup_wake(app());
+    looked();
+    listening(1);
+    executed(1);
+    ready(1);
+    ck_assert_int_eq(proc(1)->is.state, AC_PROC_READY);
+    ac_sup_oldest(app(), 0);
+    ck_ends(1);
+}
+END_TEST
+
+START_TEST(test_app_that_a_later_child_needs_is_replaced)
+{
+    move_into_httpd();
+    ac_sup_asked(app(), now);
+    ac_sup_wake(app());
+    ck_done("look");
+    looked();
+    ck_done("listen:2");
+    listening(2);
+    executed(2);
+    ready(2);
+    ck_assert_int_eq(proc(1)->is.state, AC_PROC_DRAIN);
+    ac_sup_oldest(app(), 0);
+    ck_assert_int_eq(proc(2)->is.state, AC_PROC_READY);
 }
 END_TEST
 
@@ -544,6 +598,8 @@ TCase *reload_case(void)
     tcase_add_test(tc, test_added_again_while_looking);
     tcase_add_test(tc, test_idle_app_stays_idle_over_a_change);
     tcase_add_test(tc, test_app_that_moves_into_httpd_ends);
+    tcase_add_test(tc, test_last_request_of_before_starts_what_ends);
+    tcase_add_test(tc, test_app_that_a_later_child_needs_is_replaced);
     tcase_add_test(tc, test_reload_forgives);
     tcase_add_test(tc, test_removed_app_is_drained_and_goes);
     tcase_add_test(tc, test_removed_idle_app_goes_at_once);
