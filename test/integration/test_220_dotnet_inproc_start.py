@@ -7,6 +7,7 @@ import html
 import json
 import os
 import signal
+import subprocess
 import threading
 
 import pytest
@@ -115,6 +116,43 @@ def test_start_that_fails_says_why(httpd, name):
     # The page is that of a process that goes on.
     assert [p.pid for p in httpd.workers()] == worker
     assert httpd.get(f"/{name}/").status == 500
+
+
+NO_ICU = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <string.h>
+
+void *dlopen(const char *name, int flags)
+{
+    void *(*real)(const char *, int) = dlsym(RTLD_NEXT, "dlopen");
+
+    return name && strstr(name, "libicu") ? NULL : real(name, flags);
+}
+"""
+
+
+@pytest.mark.skipif(bool(os.environ.get("APPCORE_PRELOAD")),
+                    reason="a sanitizer is loaded in the same way")
+def test_machine_without_icu(httpd):
+    """The runtime would abort the process again and again."""
+    source = httpd.write("files", "no-icu.c", text=NO_ICU)
+    library = httpd.path("files", "no-icu.so")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    folder = deploy(httpd, "icu", "failing")
+    httpd.allow(r"app icu\b")
+    httpd.variables["LD_PRELOAD"] = library
+    try:
+        httpd.start("AppCoreDetailedErrors On\n" + inside("icu", folder))
+        httpd.wait_log(r"app icu did not start in process \(500\.30\): .*libicu")
+        page = httpd.get("/icu/").text
+        assert "HTTP Error 500.30" in page and "libicu" in page
+        httpd.stop()
+        httpd.start(inside("icu", folder, "AppCoreEnvironmentVariable "
+                           "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT 1"))
+        assert httpd.get("/icu/").text == "runs"
+    finally:
+        del httpd.variables["LD_PRELOAD"]
 
 
 def test_start_that_takes_too_long_gives_the_child_up(httpd):

@@ -427,8 +427,11 @@ int main(void)
     SRunner *runner;
     int failed;
 
+    /* Runtimes that are scripts need no ICU. */
+    setenv("DOTNET_SYSTEM_GLOBALIZATION_INVARIANT", "1", 1);
     suite_add_tcase(suite, parts());
     suite_add_tcase(suite, test_dotnet_fit());
+    suite_add_tcase(suite, test_dotnet_icu());
     suite_add_tcase(suite, test_dotnet_start());
     suite_add_tcase(suite, test_dotnet_end());
     runner = srunner_create(suite);

@@ -23,6 +23,7 @@ void test_dotnet_assembly(unsigned char image[TEST_DOTNET_ASSEMBLY]);
 void test_dotnet_write_assembly(const char *name, size_t len);
 
 TCase *test_dotnet_fit(void);
+TCase *test_dotnet_icu(void);
 TCase *test_dotnet_start(void);
 TCase *test_dotnet_end(void);
 

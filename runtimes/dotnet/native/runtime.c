@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "native/fit.h"
+#include "native/icu.h"
 
 /* hostfxr's writer has no argument, but belongs to the thread that set it. */
 static _Thread_local ac_trouble_t *listener;
@@ -171,6 +172,23 @@ static int set_properties(ac_runtime_t *rt, const ac_runtime_start_t *start,
                                         "runtime property (0x%08x)", (unsigned)rc);
 }
 
+/* Asked of the runtime, which knows what the app's files say. */
+static int find_icu(ac_runtime_t *rt, ac_trouble_t *trouble)
+{
+    static const char *const names[] = {
+        "System.Globalization.Invariant", "System.Globalization.AppLocalIcu"
+    };
+    const char *values[] = { NULL, NULL };
+    int i;
+
+    for (i = 0; i < 2; ++i) {
+        if (rt->hostfxr.get_property(rt->handle, names[i], &values[i]) != 0) {
+            values[i] = NULL;
+        }
+    }
+    return ac_icu_check(values[0], values[1], trouble);
+}
+
 int ac_runtime_prepare(ac_runtime_t *rt, const ac_runtime_start_t *start,
                        ac_trouble_t *trouble)
 {
@@ -181,7 +199,8 @@ int ac_runtime_prepare(ac_runtime_t *rt, const ac_runtime_start_t *start,
         return 0;
     }
     rt->hostfxr.set_error_writer(hear);
-    if (initialize(rt, start, trouble) && set_properties(rt, start, trouble)) {
+    if (initialize(rt, start, trouble) && find_icu(rt, trouble)
+        && set_properties(rt, start, trouble)) {
         return 1;
     }
     /* One that is left open keeps every later attempt waiting for it. */
