@@ -128,7 +128,7 @@ void ac_inproc_lost(ac_inproc_t *inproc);
 int ac_inproc_lost_too_often(ac_inproc_t *inproc);
 /* 1 in one child of all: for lines that are true of every one. */
 enum { AC_SAYS_NOTICES = 1, AC_SAYS_OUTSIDE = 2, AC_SAYS_TOO_OFTEN = 4,
-       AC_SAYS_COPIES = 8, AC_SAYS_BUCKETS = 16 };
+       AC_SAYS_COPIES = 8, AC_SAYS_BUCKETS = 16, AC_SAYS_RUNS = 32 };
 int ac_inproc_says(const ac_inproc_t *inproc, unsigned what);
 /* The child ends in good order. */
 void ac_inproc_close(void);

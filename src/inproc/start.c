@@ -178,6 +178,17 @@ static int await_word(ac_inproc_t *inproc)
     return goes_on;
 }
 
+/* Once where nobody asked for more: the usual LogLevel has notices, and children come
+ * and go. */
+static void say_runs(const ac_inproc_t *inproc)
+{
+    int level = ac_inproc_says(inproc, AC_SAYS_RUNS) ? APLOG_NOTICE : APLOG_INFO;
+
+    ap_log_error(APLOG_MARK, level, 0, inproc->server, "app %s runs in process, from %s, "
+                 "ready after %" APR_TIME_T_FMT " ms", inproc->mount->spec->name,
+                 inproc->plan.file, apr_time_as_msec(ac_clock_now() - inproc->begun));
+}
+
 static void conclude(ac_inproc_t *inproc)
 {
     if (inproc->failed) {
@@ -188,9 +199,7 @@ static void conclude(ac_inproc_t *inproc)
     if (!ac_inproc_warm_up(inproc) || !ac_outcome_claim(inproc)) {
         return;
     }
-    ap_log_error(APLOG_MARK, APLOG_INFO, 0, inproc->server, "app %s runs in process, "
-                 "from %s, ready after %" APR_TIME_T_FMT " ms", inproc->mount->spec->name,
-                 inproc->plan.file, apr_time_as_msec(ac_clock_now() - inproc->begun));
+    say_runs(inproc);
     ac_inproc_become(inproc, AC_INPROC_READY);
 }
 

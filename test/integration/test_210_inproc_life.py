@@ -50,6 +50,7 @@ def test_shared_object_is_loaded(httpd):
     folder = inproc.build(httpd, "tea")
     httpd.start(inproc.app("tea", folder, "AppCoreStartMode AlwaysRunning"))
     logged(httpd, f"app tea runs in process, from {folder}/life.so")
+    assert re.search(r"\[appcore:notice\].* app tea runs in process", httpd.log_text())
     workers = {p.pid for p in httpd.workers()}
     assert workers
     assert not httpd.app_processes()
@@ -218,6 +219,7 @@ def test_offline_while_it_starts(httpd):
     """As on IIS its start comes to an end, and then it ends."""
     app = probe.Probe(httpd, "starts", init="late")
     httpd.start(app.conf())
+    app.wait_event("init", 20)
     with client.Raw(httpd.port) as early:
         early.send("GET /starts/hello HTTP/1.1\r\nHost: localhost\r\n\r\n")
         with open(os.path.join(app.folder, "app_offline.htm"), "w",
