@@ -16,29 +16,18 @@ import pytest
 import client
 import dotnet
 import env as environment
+import kinds
 
 MODELS = ("OutOfProcess", "InProcess")
 SOURCE = os.path.join(environment.HERE, "apps", "acceptance")
 ASSEMBLY = "AcceptanceSite"
 DLL = ASSEMBLY + ".dll"
-WEB_CONFIG = """\
-<?xml version="1.0" encoding="utf-8"?>
-<configuration>
-  <location path="." inheritInChildApplications="false">
-    <system.webServer>
-      <handlers>
-        <add name="aspNetCore" path="*" verb="*" modules="AspNetCoreModuleV2"
-             resourceType="Unspecified" />
-      </handlers>
-      <aspNetCore {attributes}>
+WEB_CONFIG = kinds.WEB_CONFIG.format(inner="""\
+<aspNetCore {attributes}>
         <environmentVariables>{variables}</environmentVariables>
         <handlerSettings>{settings}</handlerSettings>
       </aspNetCore>
-      {more}
-    </system.webServer>
-  </location>
-</configuration>
-"""
+      {more}""")
 
 
 @pytest.fixture(scope="module", params=MODELS)

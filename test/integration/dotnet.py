@@ -283,3 +283,19 @@ def app(env, name, published, **options):
     shutil.copytree(published, folder, dirs_exist_ok=True)
     env.give_tree(folder, env.owner(options.get("user")))
     return folder
+
+
+# What a test does to the folder of an app, once that is there.
+
+def remove(*names):
+    def prepare(folder):
+        for name in names:
+            os.unlink(os.path.join(folder, name))
+    return prepare
+
+
+def put(name, text):
+    def prepare(folder):
+        with open(os.path.join(folder, name), "w", encoding="utf-8") as f:
+            f.write(text)
+    return prepare

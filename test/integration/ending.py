@@ -5,6 +5,8 @@ they are deployed and configured, and a server of the second one."""
 
 import os
 
+import pytest
+
 import dotnet
 import env as environment
 from processes import alive, wait_for
@@ -63,6 +65,15 @@ class Server:
         wait_for(lambda: not alive(old), 30, "the end of the child")
         answer = wait_for(lambda: self.tries("/pid"), 30, "an answer of another child")
         assert int(answer.text) != old
+
+    def loses_its_child(self, path, **options):
+        """With the request, and nothing else of httpd goes."""
+        httpd, old = self.env.httpd_pid(), self.pid()
+        self.env.allow(r"app own\b", ENDED)
+        with pytest.raises(OSError):
+            self.get(path, **options)
+        self.has_another(old)
+        assert self.env.httpd_pid() == httpd
 
     def tries(self, path):
         try:

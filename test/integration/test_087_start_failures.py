@@ -13,25 +13,12 @@ import pytest
 
 import dotnet
 import env as environment
+from dotnet import put, remove
 from processes import wait_for
 
 PROGRAM = os.path.join(environment.HERE, "apps", "failing", "Program.cs")
 ELF_MACHINE = 18
 AARCH64 = (183).to_bytes(2, "little")
-
-
-def remove(*names):
-    def prepare(folder):
-        for name in names:
-            os.unlink(os.path.join(folder, name))
-    return prepare
-
-
-def put(name, text):
-    def prepare(folder):
-        with open(os.path.join(folder, name), "w", encoding="utf-8") as f:
-            f.write(text)
-    return prepare
 
 
 def mode(name, bits):

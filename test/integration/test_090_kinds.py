@@ -11,24 +11,7 @@ import stat
 import pytest
 
 import env as environment
-
-PYTHON = shutil.which("python3", path="/usr/local/bin:/usr/bin:/bin")
-LISTEN = os.path.join(environment.HERE, "apps", "kinds", "listen.py")
-WEB_CONFIG = """\
-<?xml version="1.0" encoding="utf-8"?>
-<configuration>
-  <location path="." inheritInChildApplications="false">
-    <system.webServer>
-      <handlers>
-        <add name="aspNetCore" path="*" verb="*" modules="AspNetCoreModuleV2"
-             resourceType="Unspecified" />
-      </handlers>
-      {inner}
-    </system.webServer>
-  </location>
-</configuration>
-"""
-NOTHING = {"readme.txt": "nothing that says how to run it\n"}
+from kinds import LISTEN, NOTHING, PYTHON, WEB_CONFIG
 
 # How an app of a folder is found and reached: files, directives, expected "how", and
 # what the log says was found.

@@ -9,26 +9,8 @@ import shutil
 
 import pytest
 
-import env as environment
+from kinds import LISTEN, NOTHING, PYTHON, WEB_CONFIG
 from processes import wait_for
-
-PYTHON = shutil.which("python3", path="/usr/local/bin:/usr/bin:/bin")
-LISTEN = os.path.join(environment.HERE, "apps", "kinds", "listen.py")
-WEB_CONFIG = """\
-<?xml version="1.0" encoding="utf-8"?>
-<configuration>
-  <location path="." inheritInChildApplications="false">
-    <system.webServer>
-      <handlers>
-        <add name="aspNetCore" path="*" verb="*" modules="AspNetCoreModuleV2"
-             resourceType="Unspecified" />
-      </handlers>
-      {inner}
-    </system.webServer>
-  </location>
-</configuration>
-"""
-NOTHING = {"readme.txt": "nothing that says how to run it\n"}
 
 # What is wrong in a folder, the status, the words on the page.
 WRONG = {

@@ -40,7 +40,6 @@ def start(env, name, *lines, conf=""):
     os.makedirs(os.path.join(folder, "tmp"), exist_ok=True)
     env.start(inproc.app(name, folder, *lines) + conf)
     wait_for(lambda: f"app {name} runs in process" in env.recent_log(), 20, "the app")
-    return folder
 
 
 def pids(env):
@@ -58,35 +57,31 @@ def await_apps(env, name):
         for pid in pids(env)), 30, "the app in every child")
 
 
-def test_no_request_fails_while_the_child_is_replaced(httpd):
-    folder = start(httpd, "busy", conf=ONE)
-    clients = Clients(httpd.port, "/busy/")
-    for i in range(2):
-        await_apps(httpd, "busy")
-        old = pids(httpd)
-        httpd.write("apps", "busy", "tmp", "restart.txt", text=str(i))
-        await_replacement(httpd, old)
+def replace_under(clients, env, times):
+    """As often as that, and no client of the app notices."""
+    for i in range(times):
+        await_apps(env, "busy")
+        old = pids(env)
+        env.write("apps", "busy", "tmp", "restart.txt", text=str(i))
+        await_replacement(env, old)
     answers = clients.finish()
-    assert folder and len(answers) > 20
+    assert len(answers) > 20
     assert set(answers) == {200}
+
+
+def test_no_request_fails_while_the_child_is_replaced(httpd):
+    start(httpd, "busy", conf=ONE)
+    replace_under(Clients(httpd.port, "/busy/"), httpd, 2)
 
 
 @pytest.mark.skipif(not probe.HAS_TLS, reason="no TLS")
 def test_no_request_fails_over_tls_either(httpd):
     """Nobody reads half of a handshake, or a request that its sender believes gone."""
-    folder = start(httpd, "busy", conf=ONE + probe.tls_conf(httpd, "AppCoreMount / busy"))
+    start(httpd, "busy", conf=ONE + probe.tls_conf(httpd, "AppCoreMount / busy"))
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    clients = Clients(httpd.port2, "/", (False, True, True), context)
-    for i in range(3):
-        await_apps(httpd, "busy")
-        old = pids(httpd)
-        httpd.write("apps", "busy", "tmp", "restart.txt", text=str(i))
-        await_replacement(httpd, old)
-    answers = clients.finish()
-    assert folder and len(answers) > 20
-    assert set(answers) == {200}
+    replace_under(Clients(httpd.port2, "/", (False, True, True), context), httpd, 3)
 
 
 def test_long_request_outlives_the_replacement(httpd):

@@ -36,24 +36,15 @@ CRASHES = [("/abort/native", ""), ("/fault/native", ""), ("/fault/thread", ""),
 
 @pytest.mark.parametrize("path, words", CRASHES, ids=[path for path, _ in CRASHES])
 def test_crash_ends_the_child_alone(server, path, words):
-    httpd, old = server.env.httpd_pid(), server.pid()
-    server.env.allow(r"app own\b", ENDED, CRASHED)
-    with pytest.raises(OSError):
-        server.get(path, timeout=60)
-    server.has_another(old)
-    assert server.env.httpd_pid() == httpd
+    server.env.allow(CRASHED)
+    server.loses_its_child(path, timeout=60)
     server.env.wait_log(ENDED, 20)
     assert words in server.env.recent_log()
 
 
 @pytest.mark.parametrize("code", [0, 15])
 def test_exit_of_a_background_thread_ends_the_child_alone(server, code):
-    httpd, old = server.env.httpd_pid(), server.pid()
-    server.env.allow(r"app own\b", ENDED)
-    with pytest.raises(OSError):
-        server.get(f"/exit/thread?code={code}")
-    server.has_another(old)
-    assert server.env.httpd_pid() == httpd
+    server.loses_its_child(f"/exit/thread?code={code}")
 
 
 def test_fault_that_the_runtime_catches_is_an_exception(server):
