@@ -132,8 +132,10 @@ static int is_open(const ac_call_t *call)
 {
     int fd = -1;
 
-    apr_os_sock_get(&fd, ap_get_conn_socket(call->r->connection));
-    return call->client_fd >= 0 && fd >= 0;
+    if (call->client_fd >= 0) {
+        apr_os_sock_get(&fd, ap_get_conn_socket(call->r->connection));
+    }
+    return fd >= 0;
 }
 
 /* What was sent and not yet taken is lost, so that nobody takes a cut answer for a whole

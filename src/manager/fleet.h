@@ -6,7 +6,7 @@
 
 /* The data behind manager/supervise.h: all apps, their processes, and the
  * actions that wait to be taken. Included by supervise.c, settle.c, inherit.c,
- * crowd.c and fleet.c alone. Nothing here decides anything. */
+ * crowd.c, move.c and fleet.c alone. Nothing here decides anything. */
 
 #include "manager/supervise.h"
 
