@@ -111,6 +111,12 @@ def private(pid):
     return sum(int(n) for n in re.findall(r"Private_\w+:\s+(\d+) kB", text)) * 1024
 
 
+def pss(pid):
+    """Bytes of memory, shared ones divided among those who share them."""
+    text = read(pid, "smaps_rollup").decode()
+    return int(re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE).group(1)) * 1024
+
+
 def mentioning(text):
     """Processes whose folder, program, command line or environment names it."""
     wanted, me = text.encode(), os.getpid()

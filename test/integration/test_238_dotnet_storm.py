@@ -78,10 +78,12 @@ def kept(httpd):
              "the end of all that clients left")
     all_workers_at_once(httpd)
     after = look(httpd)
+    print("before", before, "after", after)
     assert after["pid"] == before["pid"]
     assert after["private"] - before["private"] < GROWTH, (before, after)
     assert after["managed"] - before["managed"] < 4000, (before, after)
     assert after["handles"] - before["handles"] < 200, (before, after)
+    assert after["threads"] - before["threads"] < 40, (before, after)
     wait_for(lambda: descriptors(before["pid"]) <= before["descriptors"] + 40, 15,
              "descriptors as before")
     # A request that never ended would keep its slot; there is room for 256 at once.
@@ -101,7 +103,8 @@ def look(httpd):
     found = get(httpd, "/memory").json()
     [worker] = [p.pid for p in httpd.workers()]
     return {"pid": worker, "private": processes.private(worker),
-            "descriptors": descriptors(worker), **found}
+            "pss": processes.pss(worker), "descriptors": descriptors(worker),
+            "threads": len(os.listdir(f"/proc/{worker}/task")), **found}
 
 
 def descriptors(pid):
