@@ -41,6 +41,13 @@ unsigned ac_conf_async_limit(void)
                                                       ->own->async_limit.v);
 }
 
+unsigned ac_conf_async_weight(void)
+{
+    ac_capacity_t capacity = capacity_of_child();
+
+    return ac_capacity_weight(&capacity);
+}
+
 /* The first reason why fewer than `wanted` will wait. */
 static void tell(const ac_config_pass_t *pass, const ac_capacity_t *capacity,
                  const char *where, unsigned wanted)

@@ -32,6 +32,13 @@ unsigned ac_capacity_limit(const ac_capacity_t *capacity, unsigned setting)
     return setting && setting < most ? setting : most;
 }
 
+unsigned ac_capacity_weight(const ac_capacity_t *capacity)
+{
+    double weight = capacity->factor + 1;
+
+    return weight < 1 ? 1 : weight > INT_MAX ? INT_MAX : (unsigned)weight;
+}
+
 unsigned ac_capacity_factor_for(const ac_capacity_t *capacity, unsigned n)
 {
     return capacity->threads ? (2 * n + capacity->threads - 1) / capacity->threads : 0;

@@ -63,6 +63,8 @@ int ac_conf_async(request_rec *r, const ac_mount_t *mount);
 /* How many requests of a child may wait without a worker: AppCoreAsyncLimit of the
  * main server, as far as MPM and limit of open files permit. */
 unsigned ac_conf_async_limit(void);
+/* How many of these count as one busy worker. */
+unsigned ac_conf_async_weight(void);
 
 /* AppCoreKeepAliveHold of the main server, for every connection; 0: not set. */
 apr_interval_time_t ac_conf_keep_alive_hold(void);

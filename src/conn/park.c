@@ -173,6 +173,11 @@ static void give_accounts(park_t *pk)
     }
 }
 
+unsigned ac_park_waiting(void)
+{
+    return atomic_load_explicit(&park.all.parked, memory_order_relaxed);
+}
+
 /* Whether it works */
 
 static int is_trusted(void)

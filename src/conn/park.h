@@ -35,6 +35,9 @@ void ac_park_register_hooks(apr_pool_t *p);
 void ac_park_child_init(apr_pool_t *pchild, server_rec *s, unsigned limit,
                         apr_interval_time_t hold);
 
+/* Requests of this child that wait without a worker, or have waited so. */
+unsigned ac_park_waiting(void);
+
 /* Runs the task: what the handler returns, SUSPENDED if it was parked. Then
  * task->end() is called later, on whichever worker ends it. */
 int ac_park_run(ac_task_t *task);

@@ -23,6 +23,9 @@ static int ask_for_login(ac_call_t *call, int status, apr_table_t *fields)
     if (status == HTTP_UNAUTHORIZED && call->challenge
         && apr_table_get(fields, CHALLENGE) && !ap_is_HTTP_ERROR(call->prior_status)) {
         call->instead = call->challenge(call->r);
+        if (call->instead != OK) {
+            ac_send_settle(call);
+        }
     }
     return call->instead != OK;
 }

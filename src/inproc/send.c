@@ -104,9 +104,9 @@ static void settle_stream(const ac_call_t *call, ac_body_t *body)
     }
 }
 
-/* What the client still has to send would be taken for its next request. What came
- * already is kept for read(), and the head can still say that the connection ends. */
-static void settle_body(ac_call_t *call)
+/* What came already is kept for read(), and the head can still say that the connection
+ * ends. */
+void ac_send_settle(ac_call_t *call)
 {
     ac_body_t *body = call->body;
     conn_rec *c = call->r->connection;
@@ -132,7 +132,7 @@ static void settle_body(ac_call_t *call)
 
 void ac_send_end(ac_call_t *call)
 {
-    settle_body(call);
+    ac_send_settle(call);
     if (call->later) {
         ac_send_flush(call);
     }

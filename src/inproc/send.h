@@ -17,8 +17,11 @@ int64_t ac_send_length(const struct iovec *data, size_t n);
 /* The first `total` bytes; they have to live until they are passed on. */
 void ac_send_append(ac_call_t *call, const struct iovec *data, size_t n, size_t total);
 void ac_send_flush(ac_call_t *call);
-/* The end of the answer. After handle() it brings a FLUSH along: nobody else sends on
- * what is held then. */
+/* Before an answer that is not the app's: what the client still has to send of the body
+ * would be waited for, or taken for its next request. */
+void ac_send_settle(ac_call_t *call);
+/* That, and the end of the answer. After handle() it brings a FLUSH along: nobody else
+ * sends on what is held then. */
 void ac_send_end(ac_call_t *call);
 /* quietly: no FLUSH that is in it waits for the client. FAILED: a filter refused it, and
  * may have answered itself. */

@@ -200,6 +200,7 @@ static void limit_parking(apr_pool_t *pchild, server_rec *s)
             child.apps[mounts[i].index].parking.limit = own && own < all ? own : all;
         }
     }
+    child.weight = ac_conf_async_weight();
     ac_park_child_init(pchild, s, all, ac_conf_keep_alive_hold());
 }
 

@@ -46,6 +46,7 @@ typedef struct ac_child_t {
     int wake_fd;
     int event_fd;
     unsigned threads[AC_WORKERS_KINDS];
+    unsigned weight;            /* of one, in requests that wait without a worker */
     ac_workers_t workers[AC_WORKERS_KINDS];     /* of all apps */
     ac_child_app_t *apps;       /* by ac_mount_t.index */
     int n_apps;

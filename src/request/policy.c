@@ -76,6 +76,13 @@ unsigned ac_policy_app_workers(apr_int64_t setting, unsigned threads)
     return n < 1 ? 1 : n > (apr_int64_t)all ? all : (unsigned)n;
 }
 
+unsigned ac_policy_threads(unsigned threads, unsigned waiting, unsigned weight)
+{
+    unsigned taken = waiting / weight;
+
+    return taken < threads ? threads - taken : 1;
+}
+
 #define NAP_FIRST apr_time_from_msec(3)
 #define NAP_DOUBLINGS 5
 

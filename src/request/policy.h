@@ -27,6 +27,10 @@ int ac_policy_match(const void *list, apr_size_t stride, int n, const char *path
 unsigned ac_policy_app_workers(apr_int64_t setting, unsigned threads);
 unsigned ac_policy_all_workers(unsigned threads);
 
+/* What of `threads` workers there is to grant while so many requests wait without one;
+ * `weight` of them take the room of a busy worker. */
+unsigned ac_policy_threads(unsigned threads, unsigned waiting, unsigned weight);
+
 /* How long a request that met a full backlog n times waits before it knocks again.
  * It empties within milliseconds, unless the app has more to do than it can: then
  * thousands that knock all the time would take what it needs. */

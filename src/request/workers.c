@@ -86,11 +86,21 @@ static int wait_for_permit(const limits_t *limits)
     return got;
 }
 
+/* With many connections that wait, the event MPM accepts no others while most workers
+ * are busy. It does not count streams. */
+static unsigned threads_to_grant(const ac_child_t *child, int kind)
+{
+    unsigned threads = child->threads[kind];
+
+    return kind == AC_WORKERS_PRIMARY
+           ? ac_policy_threads(threads, ac_park_waiting(), child->weight) : threads;
+}
+
 static limits_t limits_of(ac_permit_t *permit, request_rec *r, const ac_mount_t *mount)
 {
     ac_child_t *child = ac_child();
     int kind = r->connection->master ? AC_WORKERS_STREAM : AC_WORKERS_PRIMARY;
-    unsigned threads = child->threads[kind];
+    unsigned threads = threads_to_grant(child, kind);
     limits_t limits = {
         .app = &child->apps[mount->index].workers[kind],
         .all = &child->workers[kind],

@@ -8,9 +8,10 @@
  *
  * A request takes a permit of its app and one of all apps together, which never
  * get the last eighth of the workers, so that a stuck app leaves the rest of the
- * server alone. Permits are atomic counters. Where none is left a request waits
- * a moment if the workers inside are quick, because a burst is over in
- * milliseconds, and is refused at once if they are slow. */
+ * server alone. Requests that wait without a worker make it fewer, or the MPM would
+ * accept no connection of anybody else's. Permits are atomic counters. Where none is
+ * left a request waits a moment if the workers inside are quick, because a burst is
+ * over in milliseconds, and is refused at once if they are slow. */
 
 #include "request/child.h"
 

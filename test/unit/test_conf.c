@@ -300,6 +300,27 @@ START_TEST(as_many_wait_as_the_child_bears)
 }
 END_TEST
 
+/* Whatever is busy or waits: the event MPM goes on to accept. */
+START_TEST(busy_and_waiting_leave_room_for_others)
+{
+    ac_capacity_t capacity = { 0, 0, 1024 };
+    double factors[] = { 0, 0.5, 2, 2.5, 100 };
+    unsigned i;
+
+    for (i = 0; i < sizeof(factors) / sizeof(factors[0]); i++) {
+        capacity.factor = factors[i];
+        for (capacity.threads = 2; capacity.threads < 130; capacity.threads++) {
+            unsigned waiting = ac_capacity_limit(&capacity, 0);
+            unsigned taken = waiting / ac_capacity_weight(&capacity);
+            unsigned busy = capacity.threads - 1 - taken;
+
+            ck_assert_double_lt(waiting + busy, capacity.threads
+                                + (capacity.threads - busy) * capacity.factor);
+        }
+    }
+}
+END_TEST
+
 START_TEST(what_would_let_more_wait)
 {
     ac_capacity_t capacity = { 64, 2, 1024 };
@@ -328,6 +349,7 @@ static Suite *conf_values_suite(void)
     tcase_add_test(tc, limits_are_checked);
     tcase_add_test(tc, addresses_and_networks);
     tcase_add_test(tc, as_many_wait_as_the_child_bears);
+    tcase_add_test(tc, busy_and_waiting_leave_room_for_others);
     tcase_add_test(tc, what_would_let_more_wait);
     tcase_add_loop_test(tc, takes_paths_of_each_kind, 0, COUNT(paths));
     tcase_add_test(tc, names_are_bounded);

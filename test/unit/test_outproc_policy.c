@@ -120,6 +120,18 @@ START_TEST(workers_leave_the_last_eighth_alone)
 }
 END_TEST
 
+START_TEST(those_who_wait_leave_fewer_workers)
+{
+    ck_assert_uint_eq(ac_policy_threads(16, 0, 3), 16);
+    ck_assert_uint_eq(ac_policy_threads(16, 2, 3), 16);
+    ck_assert_uint_eq(ac_policy_threads(16, 16, 3), 11);
+    ck_assert_uint_eq(ac_policy_threads(4, 100, 101), 4);
+    ck_assert_uint_eq(ac_policy_threads(4, 200, 101), 3);
+    ck_assert_uint_eq(ac_policy_threads(1, 0, 1), 1);
+    ck_assert_uint_eq(ac_policy_threads(2, 9, 1), 1);
+}
+END_TEST
+
 START_TEST(hope_depends_on_state_and_time)
 {
     ac_board_app_t app = { .state = AC_APP_BROKEN, .retry_at = 100 };
@@ -159,6 +171,7 @@ TCase *test_outproc_policy(void)
     tcase_add_test(tc, no_mounts_match_nothing);
     tcase_add_test(tc, each_of_many_is_found);
     tcase_add_test(tc, workers_leave_the_last_eighth_alone);
+    tcase_add_test(tc, those_who_wait_leave_fewer_workers);
     tcase_add_test(tc, hope_depends_on_state_and_time);
     tcase_add_test(tc, a_full_backlog_is_tried_less_and_less_often);
     return tc;

@@ -251,11 +251,12 @@ int route_field(call_t *call)
                             str(query(call, "value", "1")) };
     appcore_field fields[8];
     size_t i, n = (size_t)query_number(call, "times", 1);
+    int code = (int)query_number(call, "code", 200);
 
     for (i = 0; i < n && i < 8; ++i) {
         fields[i] = field;
     }
-    return host->respond(call->id, 200, str(""), fields, i, NULL, 0) == APPCORE_OK
+    return host->respond(call->id, code, str(""), fields, i, NULL, 0) == APPCORE_OK
         ? APPCORE_DONE : answer_text(call, 200, "refused");
 }
 
