@@ -266,13 +266,17 @@ class Toolbox:
         os.mkdir(f"{self.base}/inside")
         subprocess.run([cc, "-O2", "-shared", "-fPIC", f"-I{TOP}/include", "-o",
                         f"{self.base}/inside/inside.so", f"{HERE}/inside.c"], check=True)
-        shutil.copy(f"{HERE}/mod_bench.c", self.base)
-        made = subprocess.run([self.apxs, "-c", "mod_bench.c"], cwd=self.base,
+        self.build_module("mod_bench")
+        shutil.copytree(f"{HERE}/node", f"{self.base}/node")
+
+    def build_module(self, name):
+        """One of ours for httpd, NAME.so in the folder of all servers."""
+        shutil.copy(f"{HERE}/{name}.c", self.base)
+        made = subprocess.run([self.apxs, "-c", f"{name}.c"], cwd=self.base,
                               capture_output=True, text=True, check=False)
         if made.returncode:
-            raise RuntimeError(f"cannot build mod_bench.c\n{made.stdout}{made.stderr}")
-        shutil.copy(f"{self.base}/.libs/mod_bench.so", self.base)
-        shutil.copytree(f"{HERE}/node", f"{self.base}/node")
+            raise RuntimeError(f"cannot build {name}.c\n{made.stdout}{made.stderr}")
+        shutil.copy(f"{self.base}/.libs/{name}.so", self.base)
 
     def dotnet(self):
         """The published app's folder, which in-process hosting wants to be root's."""
