@@ -104,7 +104,7 @@ def test_connection_that_the_mpm_cannot_poll(httpd):
     httpd.allow("apr_pollset_add failure", "still has a request whose connection is")
     app = probe.Probe(httpd, "given")
     preload(httpd, app)
-    httpd.start("Define APPCORE_PARK_ALWAYS\nServerLimit 1\nStartServers 1\n"
+    httpd.start("Define APPCORE_PARK_ALWAYS\nServerLimit 4\nStartServers 1\n"
                 "ThreadsPerChild 8\nMaxRequestWorkers 8\nMinSpareThreads 1\n"
                 "MaxSpareThreads 8\n" + app.conf())
     worker = httpd.get("/given/pid").text
