@@ -4,6 +4,7 @@
 #include "inproc/end.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -68,6 +69,19 @@ static apr_time_t do_quiesce(apr_time_t now)
     return 0;
 }
 
+/* What runs at the end of a thread that was in the app is the app's runtime's, which is
+ * gone by then, or ours, which is being unloaded: the thread goes with the process. */
+static void stay(void)
+{
+    sigset_t all;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, NULL);
+    for (;;) {
+        pause();
+    }
+}
+
 static void *shut_down(void *data)
 {
     ac_inproc_t *inproc = data;
@@ -87,6 +101,7 @@ static void *shut_down(void *data)
     --end.ending;
     pthread_cond_signal(&end.ended);
     pthread_mutex_unlock(&end.mutex);
+    stay();
     return NULL;
 }
 
