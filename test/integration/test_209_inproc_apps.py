@@ -109,8 +109,9 @@ def test_an_app_of_another_version(httpd, name, text):
 
 def test_an_app_that_is_no_more_than_handle(httpd):
     """All else may be missing. Without init() it has no host, so it declines."""
-    assert "app only-handle runs in process" in httpd.log_text()
     assert httpd.get("/only-handle/there.txt").text == "a file"
+    wait_for(lambda: "app only-handle runs in process" in httpd.log_text(),
+             what="the line about its start")
     assert httpd.get("/only-handle/not-there").status == 404
 
 
