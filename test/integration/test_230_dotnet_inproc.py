@@ -56,8 +56,9 @@ def httpd(env):
     app = inproc.app("inside", folder,
                      "AppCoreEnvironmentVariable Logging__LogLevel__Default Warning",
                      "AppCoreMaxWorkers 100%", "AppCoreAsyncLimit 100", mount="/app")
+    waiting = "AsyncRequestWorkerFactor 8\n" if environment.MPM == "event" else ""
     # So that a client that does not read is noticed before much is sent.
-    env.start(f"""
+    env.start(f"""{waiting}
 MaxRequestWorkers {WORKERS}
 SendBufferSize 65536
 Listen 127.0.0.1:{env.port2}

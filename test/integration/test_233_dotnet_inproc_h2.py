@@ -16,7 +16,7 @@ from test_163_h2_websocket import Client, h2, knows_websockets
 from test_163_h2_websocket import pytestmark as needs
 from test_230_dotnet_inproc import await_standstill
 
-pytestmark = needs
+pytestmark = [pytest.mark.mpm, needs]
 
 
 @pytest.fixture(scope="module")
