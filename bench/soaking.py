@@ -349,7 +349,8 @@ class Soak:
         if "dotnet" in self.server.apps:
             told = json.loads(self.server.answer("/inside/memory"))
             managed = {name: told[name] for name in managed}
-        limit = time.monotonic() + SETTLE_LIMIT
+        settle = SETTLE_LIMIT if self.args.slack <= 1 else 0
+        limit = time.monotonic() + settle
         before, now = None, self.look()
         while not self.is_settled(before, now) and time.monotonic() < limit:
             time.sleep(0.5)
@@ -364,7 +365,8 @@ class Soak:
 
     def run(self, show):
         show(self.sample())
-        self.crowd()
+        if self.args.slack <= 1:
+            self.crowd()
         for turn in itertools.count():
             if turn >= self.args.slices and self.done >= self.args.requests \
                     or self.failures:
@@ -384,7 +386,7 @@ class Soak:
         failures = self.failures + self.server.complaints()[:10]
         if self.failures:
             return failures
-        return failures + growth.judge(warm)
+        return failures + growth.judge(warm, self.args.slack)
 
 
 # What they print: how many requests, and what went wrong.

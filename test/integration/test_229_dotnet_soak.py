@@ -27,8 +27,8 @@ def test_short_soak():
                                "Inside")
     result = subprocess.run(
         [os.path.join(environment.TOP, "bench", "soak"), "--requests", "5000",
-         "--slice", "1", "--slices", "9", "--slack", "40", "--connections", "4",
+         "--slice", "1", "--slices", "7", "--slack", "40", "--connections", "4",
          "--module", environment.MODULE, "--published", published],
-        capture_output=True, text=True, timeout=300, check=False)
+        capture_output=True, text=True, timeout=600, check=False)
     print(result.stdout)
     assert result.returncode == 0, result.stdout + result.stderr
