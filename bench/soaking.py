@@ -315,6 +315,8 @@ class Soak:
         for process in [subprocess.Popen(crowd, stdout=subprocess.DEVNULL)
                         for crowd in crowds]:
             process.wait()
+        # Of a server without an idle worker httpd closes connections that wait.
+        self.settle()
 
     def wait_together(self, target):
         before = memory.descriptors(self.pid)
@@ -349,14 +351,17 @@ class Soak:
         if "dotnet" in self.server.apps:
             told = json.loads(self.server.answer("/inside/memory"))
             managed = {name: told[name] for name in managed}
+        self.samples.append({"requests": self.done, **self.settle(), **managed})
+        return self.samples[-1]
+
+    def settle(self):
         settle = SETTLE_LIMIT if self.args.slack <= 1 else 0
         limit = time.monotonic() + settle
         before, now = None, self.look()
         while not self.is_settled(before, now) and time.monotonic() < limit:
             time.sleep(0.5)
             before, now = now, self.look()
-        self.samples.append({"requests": self.done, **now, **managed})
-        return self.samples[-1]
+        return now
 
     @staticmethod
     def is_settled(before, now):
