@@ -248,10 +248,24 @@ static int wait_until(apr_time_t when)
     return starting > 0;
 }
 
+/* One that took a child down, or hung in it, may do so again: meanwhile this child is
+ * there for others. */
+static apr_interval_time_t patience(void)
+{
+    int i;
+
+    for (i = 0; i < apps.n; i++) {
+        if (apps.by_index[i] && ac_inproc_lost_lately(apps.by_index[i])) {
+            return 0;
+        }
+    }
+    return PATIENCE;
+}
+
 /* Limits of starts that are shorter than our patience come to their end meanwhile. */
 static void wait_for_all(void)
 {
-    apr_time_t end = ac_clock_now() + PATIENCE, now;
+    apr_time_t end = ac_clock_now() + patience(), now;
 
     do {
         now = ac_clock_now();

@@ -108,7 +108,7 @@ int ac_losses_exited(ac_losses_t *losses, uint32_t pid, apr_time_t now)
     return 1;
 }
 
-int ac_losses_too_many(ac_losses_t *losses, int app, unsigned limit, apr_time_t now)
+unsigned ac_losses_count(const ac_losses_t *losses, int app, apr_time_t now)
 {
     app_t *a = &losses->apps[app];
     unsigned n = 0;
@@ -119,7 +119,14 @@ int ac_losses_too_many(ac_losses_t *losses, int app, unsigned limit, apr_time_t 
 
         n += when > 0 && now - when < AC_LOSSES_WINDOW;
     }
-    if (n >= (limit ? limit : 1)) {
+    return n;
+}
+
+int ac_losses_too_many(ac_losses_t *losses, int app, unsigned limit, apr_time_t now)
+{
+    app_t *a = &losses->apps[app];
+
+    if (ac_losses_count(losses, app, now) >= (limit ? limit : 1)) {
         atomic_store(&a->too_many, 1);
     }
     return atomic_load(&a->too_many) != 0;

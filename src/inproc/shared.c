@@ -41,6 +41,12 @@ void ac_inproc_lost(ac_inproc_t *inproc)
     }
 }
 
+int ac_inproc_lost_lately(const ac_inproc_t *inproc)
+{
+    return shared.losses
+           && ac_losses_count(shared.losses, inproc->mount->index, ac_clock_now()) > 0;
+}
+
 int ac_inproc_lost_too_often(ac_inproc_t *inproc)
 {
     return shared.losses

@@ -265,3 +265,13 @@ def test_hanging_start_holds_nobody_up(httpd):
     assert response.status == 500 and "500.37" in response.text
     # Another child tries again.
     wait_for(lambda: len(pids(httpd)) and not pids(httpd) & old, 20, "another child")
+
+
+def test_start_that_hangs_again_and_again_holds_nobody_up(httpd):
+    """Even where each child gives it up before it would have served anything."""
+    httpd.allow(r"app hang2 did not start in process \(500\.37\)")
+    folder = inproc.build(httpd, "hang2")
+    httpd.start(inproc.app("hang2", folder, "AppCoreEnvironmentVariable MODE hang",
+                           "AppCoreStartupTimeLimit 3"))
+    while httpd.log_text().count("did not start in process") < 3:
+        assert client.request(httpd.port, "/still.txt", timeout=8).text == "there"

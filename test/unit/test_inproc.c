@@ -248,6 +248,7 @@ START_TEST(child_that_leaves_is_no_loss)
     ac_losses_leave(losses, row);
     ck_assert_int_eq(ac_losses_exited(losses, 77, NOW), 0);
     ck_assert_int_eq(ac_losses_too_many(losses, 1, 1, NOW), 0);
+    ck_assert_uint_eq(ac_losses_count(losses, 1, NOW), 0);
 }
 END_TEST
 
@@ -267,6 +268,8 @@ START_TEST(losses_of_a_minute_count)
                                             + apr_time_from_sec(40 * i)), 0);
     }
     ck_assert_int_eq(ac_losses_too_many(losses, 1, 2, NOW + apr_time_from_sec(80)), 1);
+    ck_assert_uint_eq(ac_losses_count(losses, 1, NOW + apr_time_from_sec(80)), 2);
+    ck_assert_uint_eq(ac_losses_count(losses, 0, NOW + apr_time_from_sec(80)), 0);
     /* For good, and not for the one that was never hosted. */
     ck_assert_int_eq(ac_losses_too_many(losses, 1, 3, NOW + apr_time_from_sec(900)), 1);
     ck_assert_int_eq(ac_losses_too_many(losses, 0, 1, NOW + apr_time_from_sec(80)), 0);
