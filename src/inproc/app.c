@@ -248,14 +248,14 @@ static int wait_until(apr_time_t when)
     return starting > 0;
 }
 
-/* One that took a child down, or hung in it, may do so again: meanwhile this child is
- * there for others. */
+/* One that hung in another child may do so again: meanwhile this one is there for
+ * others. */
 static apr_interval_time_t patience(void)
 {
     int i;
 
     for (i = 0; i < apps.n; i++) {
-        if (apps.by_index[i] && ac_inproc_lost_lately(apps.by_index[i])) {
+        if (apps.by_index[i] && ac_inproc_hung_lately(apps.by_index[i])) {
             return 0;
         }
     }

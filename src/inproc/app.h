@@ -125,7 +125,9 @@ const char *ac_inproc_home(const ac_inproc_t *inproc);
 void ac_inproc_host(const ac_inproc_t *inproc);
 /* It is to blame for another child. */
 void ac_inproc_lost(ac_inproc_t *inproc);
-int ac_inproc_lost_lately(const ac_inproc_t *inproc);
+/* Its start took longer than it may: in this child, or in any within a minute. */
+void ac_inproc_hung(const ac_inproc_t *inproc);
+int ac_inproc_hung_lately(const ac_inproc_t *inproc);
 int ac_inproc_lost_too_often(ac_inproc_t *inproc);
 /* 1 in one child of all: for lines that are true of every one. */
 enum { AC_SAYS_NOTICES = 1, AC_SAYS_OUTSIDE = 2, AC_SAYS_TOO_OFTEN = 4,

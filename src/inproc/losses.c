@@ -11,6 +11,7 @@ typedef struct app_t {
     _Atomic uint32_t too_many;  /* for good */
     _Atomic uint32_t said;
     _Atomic uint32_t next;      /* of `times`, modulo their number */
+    _Atomic apr_time_t hung;    /* when it last did */
     _Atomic apr_time_t times[AC_LOSSES_TIMES];
 } app_t;
 
@@ -108,7 +109,19 @@ int ac_losses_exited(ac_losses_t *losses, uint32_t pid, apr_time_t now)
     return 1;
 }
 
-unsigned ac_losses_count(const ac_losses_t *losses, int app, apr_time_t now)
+void ac_losses_hung(ac_losses_t *losses, int app, apr_time_t now)
+{
+    atomic_store(&losses->apps[app].hung, now);
+}
+
+int ac_losses_hung_lately(const ac_losses_t *losses, int app, apr_time_t now)
+{
+    apr_time_t when = atomic_load(&losses->apps[app].hung);
+
+    return when > 0 && now - when < AC_LOSSES_WINDOW;
+}
+
+int ac_losses_too_many(ac_losses_t *losses, int app, unsigned limit, apr_time_t now)
 {
     app_t *a = &losses->apps[app];
     unsigned n = 0;
@@ -119,14 +132,7 @@ unsigned ac_losses_count(const ac_losses_t *losses, int app, apr_time_t now)
 
         n += when > 0 && now - when < AC_LOSSES_WINDOW;
     }
-    return n;
-}
-
-int ac_losses_too_many(ac_losses_t *losses, int app, unsigned limit, apr_time_t now)
-{
-    app_t *a = &losses->apps[app];
-
-    if (ac_losses_count(losses, app, now) >= (limit ? limit : 1)) {
+    if (n >= (limit ? limit : 1)) {
         atomic_store(&a->too_many, 1);
     }
     return atomic_load(&a->too_many) != 0;

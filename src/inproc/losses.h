@@ -35,8 +35,9 @@ void ac_losses_add(ac_losses_t *losses, int app, apr_time_t now);
 /* The parent: that child ended. 1 if it was lost. */
 int ac_losses_exited(ac_losses_t *losses, uint32_t pid, apr_time_t now);
 
-/* How many losses of the app lie less than a minute back. */
-unsigned ac_losses_count(const ac_losses_t *losses, int app, apr_time_t now);
+/* The app hung in its start; and whether it did less than a minute ago. */
+void ac_losses_hung(ac_losses_t *losses, int app, apr_time_t now);
+int ac_losses_hung_lately(const ac_losses_t *losses, int app, apr_time_t now);
 /* Whether the app had `limit` losses within a minute, now or earlier. */
 int ac_losses_too_many(ac_losses_t *losses, int app, unsigned limit, apr_time_t now);
 /* 1 for the first child that asks, 0 for all others: what is to be said once. `what`

@@ -101,6 +101,7 @@ static void too_slow(ac_inproc_t *inproc)
     ac_result_t result = AC_RESULT_OK;
     const char *page = ac_inproc_warm_stop(inproc);
 
+    ac_inproc_hung(inproc);
     if (page) {
         ac_inproc_refuse(&result, AC_FAULT_TIMEOUT, TOO_SLOW, "the warm-up request for "
                          "%.200s (AppCoreWarmUpPath) was not answered within "

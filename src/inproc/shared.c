@@ -41,10 +41,17 @@ void ac_inproc_lost(ac_inproc_t *inproc)
     }
 }
 
-int ac_inproc_lost_lately(const ac_inproc_t *inproc)
+void ac_inproc_hung(const ac_inproc_t *inproc)
+{
+    if (shared.losses) {
+        ac_losses_hung(shared.losses, inproc->mount->index, ac_clock_now());
+    }
+}
+
+int ac_inproc_hung_lately(const ac_inproc_t *inproc)
 {
     return shared.losses
-           && ac_losses_count(shared.losses, inproc->mount->index, ac_clock_now()) > 0;
+           && ac_losses_hung_lately(shared.losses, inproc->mount->index, ac_clock_now());
 }
 
 int ac_inproc_lost_too_often(ac_inproc_t *inproc)

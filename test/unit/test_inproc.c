@@ -248,7 +248,6 @@ START_TEST(child_that_leaves_is_no_loss)
     ac_losses_leave(losses, row);
     ck_assert_int_eq(ac_losses_exited(losses, 77, NOW), 0);
     ck_assert_int_eq(ac_losses_too_many(losses, 1, 1, NOW), 0);
-    ck_assert_uint_eq(ac_losses_count(losses, 1, NOW), 0);
 }
 END_TEST
 
@@ -268,8 +267,11 @@ START_TEST(losses_of_a_minute_count)
                                             + apr_time_from_sec(40 * i)), 0);
     }
     ck_assert_int_eq(ac_losses_too_many(losses, 1, 2, NOW + apr_time_from_sec(80)), 1);
-    ck_assert_uint_eq(ac_losses_count(losses, 1, NOW + apr_time_from_sec(80)), 2);
-    ck_assert_uint_eq(ac_losses_count(losses, 0, NOW + apr_time_from_sec(80)), 0);
+    ck_assert_int_eq(ac_losses_hung_lately(losses, 1, NOW), 0);
+    ac_losses_hung(losses, 1, NOW);
+    ck_assert_int_eq(ac_losses_hung_lately(losses, 1, NOW + apr_time_from_sec(59)), 1);
+    ck_assert_int_eq(ac_losses_hung_lately(losses, 1, NOW + apr_time_from_sec(60)), 0);
+    ck_assert_int_eq(ac_losses_hung_lately(losses, 0, NOW), 0);
     /* For good, and not for the one that was never hosted. */
     ck_assert_int_eq(ac_losses_too_many(losses, 1, 3, NOW + apr_time_from_sec(900)), 1);
     ck_assert_int_eq(ac_losses_too_many(losses, 0, 1, NOW + apr_time_from_sec(80)), 0);
