@@ -16,10 +16,11 @@ from many import NamedRequests, at_once
 from processes import wait_for
 from rawapp import RawApp
 
+# On the worker MPM all requests of a test may wait in one child.
 ONE_EACH = environment.MPM == "prefork"
 CHILDREN = "StartServers 3\n" + (
     "MinSpareServers 3\n" if ONE_EACH else
-    "ThreadsPerChild 8\nMaxRequestWorkers 32\n")
+    "ThreadsPerChild 16\nMaxRequestWorkers 64\n")
 APPS = {
     "one": "AppCoreMaxConcurrency 1\n",
     "two": "AppCoreMaxConcurrency 2\nAppCoreProcessesPerApplication 2\n",

@@ -58,7 +58,7 @@ def httpd(env):
 
 
 # Clients that leave hold workers for up to a second.
-BUSY = (r"app inside is not available: it holds all workers", "AH00484")
+BUSY = (r"app inside is not available: it holds all workers", "AH00484", "AH00286")
 
 
 def get(httpd, path, **options):
