@@ -30,6 +30,7 @@ def compile_page_app(env):
               encoding="utf-8") as f:
         page = f.read()
     code = re.search(r"^```c\n(.*?)^```", page, re.S | re.M).group(1)
+    assert f"{len(re.findall('.+', code))} lines" in page
     command = re.search(r"^    (cc .*hello\.c.*)$", page, re.M).group(1).split()
     folder = env.app("page", user="root" if env.is_root else None)
     env.write("files", "hello.c", text=code)
@@ -119,7 +120,6 @@ def test_an_app_that_is_no_more_than_handle(httpd):
 
 def test_the_app_of_the_page(httpd):
     assert httpd.get("/page/").text == "Hello\n"
-    assert httpd.get("/page/nothing").status == 404
     began = time.monotonic()
     clients = [ask(httpd, "http", "GET", "/page/sleep") for _ in range(5)]
     assert {client.response().text for client in clients} == {"slept\n"}
