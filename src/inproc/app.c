@@ -265,12 +265,15 @@ static apr_interval_time_t patience(void)
 /* Limits of starts that are shorter than our patience come to their end meanwhile. */
 static void wait_for_all(void)
 {
-    apr_time_t end = ac_clock_now() + patience(), now;
+    apr_time_t end = ac_clock_now() + patience(), now, next;
+    int starting;
 
     do {
         now = ac_clock_now();
-    } while (wait_until(ac_clock_earlier(ac_outcome_check_limits(now), end))
-             && now < end);
+        next = ac_clock_earlier(ac_outcome_check_limits(now), now + SIGNALS_EVERY);
+        starting = wait_until(ac_clock_earlier(next, end));
+        ac_guard_restore_signals();
+    } while (starting && now < end && !ac_guard_is_asked());
 }
 
 static void init_child(int n)
@@ -370,8 +373,17 @@ static apr_time_t do_signals(apr_time_t now)
     return starting ? now + SIGNALS_EVERY : 0;
 }
 
+static int is_threaded(void)
+{
+    int threaded = AP_MPMQ_NOT_SUPPORTED;
+
+    ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded);
+    return threaded != AP_MPMQ_NOT_SUPPORTED;
+}
+
 void ac_inproc_child_init(apr_pool_t *pchild, server_rec *s)
 {
+    int threaded = is_threaded();
     server_rec *server;
     apr_status_t rv;
     int n = 0;
@@ -386,16 +398,15 @@ void ac_inproc_child_init(apr_pool_t *pchild, server_rec *s)
     ac_inproc_enter();
     warn_of_buckets(s);
     redirect_output(s, pchild);
-    ac_guard_init(exiting);
-    ac_leave_init(s);
+    ac_guard_init(exiting, threaded);
+    ac_leave_init(s, threaded);
     ac_minder_add(do_signals);
     ac_minder_add(ac_outcome_check_limits);
     ac_watch_init();
-    ac_end_init(pchild);
-    ac_inproc_start_init();
+    ac_end_init(pchild, threaded);
+    ac_inproc_start_init(threaded);
     start_all();
     wait_for_all();
-    ac_guard_restore_signals();
     rv = ac_minder_start();
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_ERR, rv, s, "no thread for what apps in process "

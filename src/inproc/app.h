@@ -143,7 +143,7 @@ void ac_inproc_join(ac_inproc_t *inproc, ac_inproc_waiter_t *waiter);
 void ac_inproc_leave(ac_inproc_t *inproc, ac_inproc_waiter_t *waiter);
 
 /* start.c. Starts the app on a thread of its own; errno where there is none. */
-void ac_inproc_start_init(void);
+void ac_inproc_start_init(int is_threaded);
 int ac_inproc_start(ac_inproc_t *inproc);
 /* One that was offline starts after all. */
 void ac_inproc_restart(ac_inproc_t *inproc);

@@ -198,13 +198,11 @@ static apr_status_t finish(void *unused)
     return APR_SUCCESS;
 }
 
-void ac_end_init(apr_pool_t *pchild)
+void ac_end_init(apr_pool_t *pchild, int is_threaded)
 {
-    int threaded = AP_MPMQ_NOT_SUPPORTED;
     pthread_condattr_t attr;
 
-    ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded);
-    end.is_threaded = threaded != AP_MPMQ_NOT_SUPPORTED;
+    end.is_threaded = is_threaded;
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&end.ended, &attr);

@@ -10,7 +10,8 @@
 
 #include "httpd.h"
 
-/* child_init, after everything that apps need was made in pchild. */
-void ac_end_init(apr_pool_t *pchild);
+/* child_init, after everything that apps need was made in pchild. is_threaded: the
+ * MPM. */
+void ac_end_init(apr_pool_t *pchild, int is_threaded);
 
 #endif

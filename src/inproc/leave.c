@@ -133,7 +133,7 @@ void ac_leave_begin(int still_serves)
     if (!atomic_load(&leave.begun) || !still_serves) {
         atomic_store(&leave.from, still_serves ? ac_clock_now() + DRAIN : 0);
     }
-    ac_guard_is_healthy();
+    ac_guard_forgive(APEXIT_CHILDSICK);
     atomic_store(&leave.begun, 1);
     ac_minder_wake();
 }
@@ -179,12 +179,9 @@ void ac_leave_hook(apr_pool_t *pchild, int graceful)
     ac_minder_wake();
 }
 
-void ac_leave_init(server_rec *s)
+void ac_leave_init(server_rec *s, int is_threaded)
 {
-    int threaded = AP_MPMQ_NOT_SUPPORTED;
-
-    ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded);
-    leave.is_threaded = threaded != AP_MPMQ_NOT_SUPPORTED;
+    leave.is_threaded = is_threaded;
     leave.server = s;
     ac_minder_add(do_leave);
 }

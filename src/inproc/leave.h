@@ -15,8 +15,8 @@
 
 #include "httpd.h"
 
-/* child_init. */
-void ac_leave_init(server_rec *s);
+/* child_init. is_threaded: the MPM. */
+void ac_leave_init(server_rec *s, int is_threaded);
 /* Any thread: httpd is to replace this child. still_serves: its apps can, so there is
  * time to tell clients; a later call without may cut that short. */
 void ac_leave_begin(int still_serves);

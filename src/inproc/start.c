@@ -37,12 +37,9 @@ static struct {
     ac_plan_child_t is;
 } child = { .mutex = PTHREAD_MUTEX_INITIALIZER };
 
-void ac_inproc_start_init(void)
+void ac_inproc_start_init(int is_threaded)
 {
-    int threaded = AP_MPMQ_NOT_SUPPORTED;
-
-    ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded);
-    child.is.is_threaded = threaded != AP_MPMQ_NOT_SUPPORTED;
+    child.is.is_threaded = is_threaded;
     child.is.dotnet_root = ac_conf_dotnet_root();
 }
 

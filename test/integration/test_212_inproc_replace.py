@@ -84,9 +84,13 @@ def test_no_request_fails_over_tls_either(httpd):
     replace_under(Clients(httpd.port2, "/", (False, True, True), context), httpd, 3)
 
 
-def test_long_request_outlives_the_replacement(httpd):
-    """Its process has lost its place among httpd's children by then, and is not lost."""
-    start(httpd, "long", conf=ONE)
+@pytest.mark.parametrize("mode", ["", pytest.param("sigterm", marks=pytest.mark.skipif(
+    environment.MPM == "prefork", reason="httpd's handler is there before the app's"))])
+def test_long_request_outlives_the_replacement(httpd, mode):
+    """Its process has lost its place among httpd's children by then, and is not lost. Nor
+    does the signal end it by which the MPM wakes its first thread, whatever the app did
+    to its handler while the MPM put its own in place."""
+    start(httpd, "long", f'AppCoreEnvironmentVariable MODE "{mode}"', conf=ONE)
     old, answers = pids(httpd), []
     slow = threading.Thread(target=lambda: answers.append(
         client.request(httpd.port, "/long/slow")))

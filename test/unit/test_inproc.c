@@ -355,6 +355,7 @@ int main(void)
     suite_add_tcase(s, losses());
     suite_add_tcase(s, test_inproc_slots());
     suite_add_tcase(s, test_inproc_fields());
+    suite_add_tcase(s, test_inproc_guard());
     sr = srunner_create(s);
     srunner_run_all(sr, CK_ENV);
     failed = srunner_ntests_failed(sr);

@@ -9,5 +9,6 @@
 TCase *test_inproc_abi(void);
 TCase *test_inproc_slots(void);
 TCase *test_inproc_fields(void);
+TCase *test_inproc_guard(void);
 
 #endif

@@ -92,6 +92,27 @@ static void *exit_later(void *data)
     exit(15);
 }
 
+static void no_end(int sig)
+{
+    (void)sig;
+}
+
+static struct sigaction at_init;
+
+/* As a runtime that starts late: as soon as httpd has put its last handler in place. */
+static void *take_sigterm(void *data)
+{
+    struct sigaction now, mine = { .sa_handler = no_end };
+
+    (void)data;
+    do {
+        usleep(50);
+        sigaction(SIGTERM, NULL, &now);
+    } while (now.sa_handler == at_init.sa_handler);
+    sigaction(SIGTERM, &mine, NULL);
+    return NULL;
+}
+
 static int start_thread(void *(*fn)(void *))
 {
     pthread_t thread;
@@ -133,6 +154,10 @@ static int init(const appcore_host *h, const appcore_config *c, void **app,
     }
     if (mode("never")) {
         return APPCORE_PENDING;
+    }
+    if (mode("sigterm")) {
+        sigaction(SIGTERM, NULL, &at_init);
+        return start_thread(take_sigterm) ? APPCORE_FAILED : APPCORE_OK;
     }
     if (mode("ending")) {
         return start_thread(end_later) ? APPCORE_FAILED : APPCORE_OK;
