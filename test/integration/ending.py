@@ -51,7 +51,7 @@ class Server:
 
     def start(self, *lines):
         self.env.start(inside("own", self.folder, "AppCoreRapidFailsPerMinute 100",
-                              *lines))
+                              "AppCoreMaxWorkers 100%", *lines))
         started(self.env, "own")
 
     def get(self, path, **options):

@@ -69,10 +69,13 @@ BAD_LINE = re.compile(r"\[appcore:(error|warn|crit|alert|emerg)\]"
                       r"|\[\w+:(error|crit|alert|emerg)\] .*AH\d+"
                       r"|exit signal|AddressSanitizer|runtime error:|free\(\): |"
                       r"long lost child")
-# What ASP.NET Core says of the keys for its cookies wherever it runs on Linux; and what
-# the worker MPM does while a child that was replaced still serves, for a second.
+# What the MPMs say when all workers are busy, or all places for children taken.
+FULL = r"AH00(161|28[678]|48[45])|AH03490"
+# What ASP.NET Core says of the keys for its cookies wherever it runs on Linux. And where
+# requests hold their workers a slow machine needs more of them, as does a child that was
+# replaced and still serves.
 USUAL_LINE = re.compile(r"XmlKeyManager\[35\] No XML encryptor configured"
-                        r"|mpm_worker:error.* AH00288: scoreboard is full, not at Max")
+                        rf"|mpm_(worker|prefork):error.* ({FULL}): ")
 
 
 def apxs(name):
@@ -92,6 +95,14 @@ HTTPD = find_httpd()
 MODULE_DIR = apxs("LIBEXECDIR") or "/usr/lib/apache2/modules"
 BUILD = os.environ.get("APPCORE_BUILD") or os.path.join(TOP, "build")
 MODULE = os.environ.get("APPCORE_MODULE") or BUILD + "/.libs/mod_appcore.so"
+
+
+def one_child(threads):
+    """All of httpd's workers, on an MPM with threads. Where requests hold them an app may
+    have seven of eight (AppCoreMaxWorkers 100%), and those that come at once on a slow
+    machine have to be fewer."""
+    return "" if MPM == "prefork" else \
+        f"ThreadsPerChild {threads}\nMaxRequestWorkers {threads}\n"
 
 
 def speaks_http2():

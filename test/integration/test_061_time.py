@@ -30,6 +30,7 @@ def httpd(env):
 </AppCoreApp>
 AppCoreMount /quick quick
 <AppCoreApp idle>
+    AppCoreMaxWorkers 100%
     AppCorePath {env.made["idle"].folder}
     AppCoreEnvironmentVariable RAW_KEEP_ALIVE_MS {KEEP_ALIVE_MS}
 </AppCoreApp>

@@ -25,6 +25,7 @@ NOTICED = 1.0 + 1.0
 def httpd(env):
     env.made = {name: RawApp(env, name) for name in ("raw", "late")}
     env.start(f"""
+AppCoreMaxWorkers 100%
 AppCoreMount /raw {env.made["raw"].folder}
 <AppCoreApp late>
     AppCorePath {env.made["late"].folder}

@@ -19,15 +19,13 @@ from rawapp import RawApp, data, sha256
 pytestmark = pytest.mark.mpm
 KILLS = 5
 CLIENTS = 32
-THREADS = "" if environment.MPM == "prefork" else "ThreadsPerChild 64\n" \
-    "MaxRequestWorkers 128\n"
 
 
 @pytest.fixture(scope="module")
 def httpd(env):
     env.made = {name: RawApp(env, name) for name in ("socket", "tcp", "two", "calm")}
     env.expected = {env.made["two"].folder: 2}
-    env.start(THREADS + f"""
+    env.start(environment.one_child(64) + f"""
 AppCoreMaxWorkers 100%
 AppCoreRapidFailsPerMinute 100
 AppCoreMount /socket socket
@@ -69,7 +67,7 @@ def two(httpd):
 
 
 def fresh(httpd, name):
-    httpd.allow(f"app {name}: ", f"app {name}, process", "MaxRequestWorkers")
+    httpd.allow(f"app {name}: ", f"app {name}, process", environment.FULL)
     app = httpd.made[name]
     wait_for(lambda: httpd.get(f"/{name}/pid").status == 200, 20)
     return app
@@ -161,13 +159,15 @@ def test_repeated_body_is_the_same(httpd, name, size):
 
 
 def hold(httpd, app, count):
-    """Requests that are being served: name of the gate -> pid."""
-    gates = [app.gate() for _ in range(count)]
-    threads = [threading.Thread(target=httpd.get, args=(app.target("hold", gate=g),))
-               for g in gates]
-    for t in threads:
-        t.start()
-    return threads, {g: app.wait_gate(g)["pid"] for g in gates}
+    """Requests that are being served: name of the gate -> pid. Each comes when the one
+    before has its process: two at the same moment may choose the same."""
+    threads, held = [], {}
+    for gate in (app.gate() for _ in range(count)):
+        threads.append(threading.Thread(target=httpd.get,
+                                        args=(app.target("hold", gate=gate),)))
+        threads[-1].start()
+        held[gate] = app.wait_gate(gate)["pid"]
+    return threads, held
 
 
 def test_busy_process_gets_nothing_new(two, httpd):

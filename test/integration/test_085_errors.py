@@ -290,13 +290,10 @@ def test_sub_status_reaches_the_access_log(httpd):
     httpd.get("/public/logged")
     httpd.get("/bare/logged")
 
-    def logged():
-        """A line is written when the client may have its answer already."""
+    def logged(line):
+        """It is written when the client may have its answer already."""
         with open(httpd.path("access.log"), encoding="utf-8") as f:
-            lines = f.read().splitlines()
-        return lines if any(line.startswith("/bare/logged ") for line in lines) else None
-    lines = wait_for(logged)
-    assert "/raw/answer 502 502.3" in lines
-    assert "/public/logged 502 502.5" in lines
-    assert "/bare/logged 502 502.3" in lines            # as ANCM, without its own page
-    assert "/raw/pid 200 -" in lines
+            return line in f.read().splitlines()
+    for line in ("/raw/answer 502 502.3", "/public/logged 502 502.5", "/raw/pid 200 -",
+                 "/bare/logged 502 502.3"):             # as ANCM, without its own page
+        wait_for(lambda line=line: logged(line), what=f"the line {line}")

@@ -67,7 +67,7 @@ def httpd(env):
         env.modules += ["socache_shmcb", "ssl"]
     env.write("htdocs", "static.txt", text="static")
     # Eight workers are few on purpose.
-    env.always_allowed += ["AH00484: server reached MaxRequestWorkers"]
+    env.always_allowed += [environment.FULL]
     env.made = settings(env, *(RawApp(env, name) for name in ("held", "plain", "still")))
     env.start(env.made)
     assert env.get("/held/pid").status == 200

@@ -26,7 +26,7 @@ def httpd(env):
     folder = deploy(env, "own", "ending")
     protocols = probe.protocols(env)
     tls = probe.tls_conf(env, "AppCoreMount /own own")
-    env.start(f"{protocols}{inside('own', folder)}{tls}")
+    env.start(f"{protocols}{inside('own', folder, 'AppCoreMaxWorkers 100%')}{tls}")
     os.makedirs(os.path.join(folder, "tmp"), exist_ok=True)
     assert env.get("/own/").status == 200
     return env

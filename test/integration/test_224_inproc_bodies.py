@@ -72,8 +72,8 @@ def httpd(env, provider):
     mounts = "".join(f"AppCoreMount /{n} {n}\n" for n in ("probe", "inside", "other"))
     tls = probe.tls_conf(env, mounts)
     # What is refused, and that a child of 16 workers is all there is.
-    env.always_allowed += [r"app \w+ is not available: it holds all workers", "AH00484",
-                           "AH00286"]
+    env.always_allowed += [r"app \w+ is not available: it holds all workers",
+                           environment.FULL]
     env.start(f"""ServerLimit 1
 ThreadsPerChild {WORKERS}
 MaxRequestWorkers {WORKERS}

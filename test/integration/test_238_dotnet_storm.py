@@ -58,7 +58,7 @@ def httpd(env):
 
 
 # Clients that leave hold workers for up to a second.
-BUSY = (r"app inside is not available: it holds all workers", "AH00484", "AH00286")
+BUSY = (r"app inside is not available: it holds all workers", environment.FULL)
 
 
 def get(httpd, path, **options):

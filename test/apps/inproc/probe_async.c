@@ -109,6 +109,17 @@ int route_stream(call_t *call)
 
 /* Reads and writes that never wait, in turns; on_io() goes on. */
 
+/* Who has given the call a tag wants to know when it waits. */
+static void note_again(call_t *call)
+{
+    const char *tag = query(call, "tag", "");
+
+    call->n_again++;
+    if (*tag) {
+        event("again", "\"n\":%d,\"tag\":\"%s\"", call->n_again, tag);
+    }
+}
+
 /* 1: everything is written, 0: AGAIN, -1: over. */
 static int write_out(call_t *call)
 {
@@ -117,7 +128,7 @@ static int write_out(call_t *call)
         int64_t n = host->write(call->id, &data, 1, APPCORE_NONBLOCK | APPCORE_FLUSH);
 
         if (n == APPCORE_AGAIN) {
-            call->n_again++;
+            note_again(call);
             return 0;
         }
         if (n < 0) {
@@ -148,7 +159,7 @@ static int echo_some(call_t *call)
         }
         n = host->read(call->id, call->buffer, PIECE, APPCORE_NONBLOCK);
         if (n == APPCORE_AGAIN) {
-            call->n_again++;
+            note_again(call);
             return APPCORE_PENDING;
         }
         if (n <= 0) {
@@ -198,7 +209,7 @@ static int digest_some(call_t *call)
         call->total += n;
     }
     if (n == APPCORE_AGAIN) {
-        call->n_again++;
+        note_again(call);
         return APPCORE_PENDING;
     }
     if (n < 0) {
