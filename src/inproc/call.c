@@ -298,7 +298,7 @@ int ac_call_handle(ac_call_t *call, const appcore_info *info)
         return AC_TASK_WAIT;
     }
     ac_call_end(call);
-    return rv;
+    return rv == APPCORE_DONE || rv == APPCORE_DECLINED ? rv : APPCORE_FAILED;
 }
 
 int ac_call_finish(ac_call_t *call, int result, ac_call_end_e *pend)

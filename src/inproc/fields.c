@@ -90,11 +90,12 @@ static int add(ac_answer_head_t *head, const appcore_field *field, apr_pool_t *p
     if (!is_valid(field)) {
         return 0;
     }
-    if (is_hop(field->name)) {
-        return 1;
-    }
     name = copy(field, p);
     value = name + field->name.len + 1;
+    if (is_hop(field->name)) {
+        head->upgrade = is(field->name, "Upgrade") ? value : head->upgrade;
+        return 1;
+    }
     if (is(field->name, "Connection")) {
         take_connection(head, value);
         return 1;
@@ -142,6 +143,7 @@ int ac_answer_head(ac_answer_head_t *head, const appcore_field *fields, size_t n
     head->fields = apr_table_make(p, (int)n + 4);
     head->length = -1;
     head->close = 0;
+    head->upgrade = NULL;
     for (i = 0; i < n; ++i) {
         if (!add(head, &fields[i], p)) {
             return 0;

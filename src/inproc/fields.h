@@ -15,6 +15,7 @@ typedef struct ac_answer_head_t {
     apr_table_t *fields;        /* a field that is there twice stays two lines */
     apr_int64_t length;         /* of Content-Length, which is in `fields`; -1: none */
     int close;                  /* Connection: close */
+    const char *upgrade;        /* to which protocol; NULL: not said */
 } ac_answer_head_t;
 
 /* More than clients take; an app that says more has lost count. */

@@ -282,7 +282,8 @@ static int upgrade(ac_call_t *call, const appcore_field *fields, size_t n)
     if (!call->upgradable) {
         return APPCORE_UNSUPPORTED;
     }
-    protocol = apr_table_get(r->headers_in, "Upgrade");
+    /* The client may have offered several. */
+    protocol = head.upgrade ? head.upgrade : apr_table_get(r->headers_in, "Upgrade");
     if (protocol) {
         apr_table_setn(head.fields, "Upgrade", protocol);
     }

@@ -70,6 +70,9 @@ int ac_send_pass(ac_call_t *call, int quietly)
     apr_status_t rv;
 
     call->committed = 1;
+    if (call->body) {
+        call->body->answered = 1;
+    }
     if (quietly) {
         ac_park_quietly(r->connection, 1);
     }

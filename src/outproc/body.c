@@ -325,6 +325,10 @@ void ac_body_release(ac_body_t *body)
         return;
     }
     body->held = 0;
+    if (body->answered) {
+        /* Nor may httpd's own filter say so when it is read. */
+        r->expecting_100 = 0;
+    }
     if (r->expecting_100) {
         r->status = HTTP_CONTINUE;
         r->status_line = NULL;

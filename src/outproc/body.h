@@ -30,6 +30,7 @@ typedef struct ac_body_t {
     int tunnel;                 /* an HTTP/2 stream that asks for a WebSocket */
     int filtered;               /* by other modules, which may change the head too */
     int held;                   /* until the app says 100 Continue */
+    int answered;               /* the answer has begun: too late for 100 Continue */
     int bare;                   /* not framed here: HTTP/2 does it */
     int blocking;
     int complete;               /* the client sent all of it */
@@ -60,7 +61,7 @@ apr_table_t *ac_body_trailers(const ac_body_t *body);
 apr_status_t ac_body_read(ac_body_t *body, apr_bucket_brigade *to);
 
 /* The app wants it, or did not answer in time: lets a held body go, telling the
- * client to send. */
+ * client to send, unless that would stand in the middle of the answer. */
 void ac_body_release(ac_body_t *body);
 
 /* From the beginning again. Only while replayable. */

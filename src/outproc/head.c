@@ -3,6 +3,8 @@
 
 #include "outproc/head.h"
 
+#include <stdlib.h>
+
 #include "ap_mmn.h"
 #include "http_connection.h"
 #include "http_core.h"
@@ -92,14 +94,25 @@ void ac_head_undo(request_rec *r, apr_table_t *prior_headers, int prior_status)
     r->proxyreq = PROXYREQ_NONE;
 }
 
+/* The space behind the number is no ornament (RFC 9112 4). */
+static const char *interim_line(int status, const char *reason, apr_pool_t *p)
+{
+    const char *usual = ap_get_status_line(status);
+
+    return *reason || atoi(usual) != status ? apr_psprintf(p, "%d %s", status, reason)
+                                            : usual;
+}
+
 void ac_head_interim(request_rec *r, int status, const char *reason,
                      apr_table_t *headers)
 {
     apr_table_t *own = r->headers_out;
     int prior_status = r->status;
 
-    set_status(r, status, reason);
+    r->status = status;
+    r->status_line = interim_line(status, reason, r->pool);
     ac_head_private(headers);
+    apr_table_unset(headers, "Content-Length");
     r->headers_out = headers;
     ap_send_interim_response(r, 1);
     r->headers_out = own;
@@ -115,6 +128,7 @@ void ac_head_switch(request_rec *r, apr_table_t *headers)
     r->status_line = NULL;
     r->headers_out = headers;
     ac_head_private(headers);
+    apr_table_unset(headers, "Content-Length");
     apr_table_setn(headers, "Connection", "Upgrade");
     ap_send_interim_response(r, 1);
 

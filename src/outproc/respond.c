@@ -95,6 +95,7 @@ ac_outcome_e ac_respond_pass(ac_exchange_t *x)
     apr_status_t rv;
 
     x->committed = 1;
+    x->body->answered = 1;
     rv = ac_head_pass(x->r, x->bb, first);
     if (ac_head_client_gone(x->r, rv)) {
         return AC_OUTCOME_CLIENT_GONE;

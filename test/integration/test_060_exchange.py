@@ -296,6 +296,19 @@ def test_impatient_client_need_not_wait_for_100(raw, httpd):
     assert sha256(b"hello").encode() in answer
 
 
+def test_no_100_within_an_answer(raw, httpd):
+    """The app has begun to answer, so nothing may be said in between."""
+    target, name = raw.answer("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n"
+                              "half<gate>half")
+    with httpd.raw() as client:
+        client.send(head("POST", target, "Content-Length: 5", "Expect: 100-continue"))
+        text = client.receive(b"half")
+        assert nothing_comes(client.socket, 1.5)
+        raw.open(f"{name}.1")
+        text += client.receive(b"half")
+    assert b" 100 " not in text and text.endswith(b"halfhalf")
+
+
 @pytest.mark.mpm
 def test_app_that_does_not_want_the_body(raw, httpd):
     """The client never sends it, and its connection cannot be used again."""

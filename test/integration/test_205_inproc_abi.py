@@ -298,6 +298,16 @@ def test_expect_100_continue(app, httpd):
         assert raw.response().status == 417
 
 
+def test_no_100_within_an_answer(app, httpd):
+    """An app may begin its answer first; then it is too late for an interim one."""
+    with ask(httpd, "http", "POST", "/probe/answer-first", "Content-Length: 3",
+             "Expect: 100-continue", "Connection: close") as raw:
+        text = raw.receive(b"first ")
+        raw.send("abc")
+        text += raw.receive()
+    assert b"HTTP/1.1 100 " not in text and b"3 0" in text
+
+
 # The answer
 
 @pytest.mark.parametrize("way", WAYS)
@@ -365,6 +375,14 @@ def test_interim_answers(app, httpd, way):
     answer = curl(httpd, way, "/probe/inform")
     assert answer.interim == (103,) and answer.status == 200
     assert answer.text == f"{OK} {INVALID} {INVALID} {INVALID}"
+
+
+def test_the_form_of_an_interim_answer(app, httpd):
+    with ask(httpd, "http", "GET", "/probe/inform", "Connection: close") as raw:
+        interim, final, _ = raw.receive().decode().lower().split("\r\n\r\n")
+    assert interim.startswith("http/1.1 103 ") and "\r\nlink: " in interim
+    assert "content-length" not in interim
+    assert final.startswith("http/1.1 200 ")
 
 
 def test_no_interim_answer_to_http_1_0(app, httpd):
@@ -470,7 +488,8 @@ def test_declined(app, httpd, way):
 def test_no_answer(app, httpd, way):
     httpd.allow("app probe")
     paths = ("nothing", "pending-nothing", "failed", "nonsense", "nonsense?value=-1",
-             "nonsense?value=2147483647", "read-declined", "complete-failed")
+             "nonsense?value=2147483647", "nonsense?value=-200", "nonsense?value=-201",
+             "read-declined", "complete-failed")
     for path in paths:
         answer = curl(httpd, way, f"/probe/{path}")
         assert answer.code == 0 and answer.status == 500, path

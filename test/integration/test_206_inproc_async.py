@@ -260,6 +260,15 @@ def test_upgrade(app, httpd, way, route):
             wait_ms(10)
 
 
+def test_an_upgrade_to_one_of_several(app, httpd):
+    """The answer names the one that the app chose."""
+    with probe.connect(httpd, "http") as raw:
+        raw.send(probe.head("GET", "/probe/upgrade", "Connection: Upgrade",
+                            "Upgrade: foo/2, echo"))
+        text = raw.receive(b"\r\n\r\n").decode().lower()
+        assert text.startswith("http/1.1 101 ") and "\r\nupgrade: echo\r\n" in text
+
+
 @pytest.mark.parametrize("route", ["upgrade", "tunnel-async"])
 def test_the_client_ends_its_direction(app, httpd, route):
     """The other one is whole, and then the connection is over."""

@@ -39,7 +39,7 @@ static const struct {
     { "trailers", route_trailers }, { "inform", route_inform },
     { "sendfile", route_sendfile }, { "upgrade", route_upgrade }, { "var", route_var },
     { "log", route_log }, { "limit", route_limit }, { "close", route_close },
-    { "expect", route_expect },
+    { "expect", route_expect }, { "answer-first", route_answer_first },
     { "later", route_later }, { "wait", route_wait }, { "stream", route_stream },
     { "echo-async", route_echo_async }, { "digest-async", route_digest_async },
     { "big-async", route_big_async }, { "tunnel-async", route_tunnel_async },

@@ -87,7 +87,7 @@ int64_t write_text(call_t *, const char *text, uint32_t flags);
 route_fn route_hello, route_pid, route_info, route_config, route_echo, route_digest,
     route_big, route_pieces, route_status, route_field, route_trailers, route_inform,
     route_sendfile, route_upgrade, route_var, route_log, route_limit, route_close,
-    route_expect;
+    route_expect, route_answer_first;
 /* probe_async.c */
 route_fn route_later, route_wait, route_stream, route_echo_async, route_digest_async,
     route_big_async, route_tunnel_async, route_lend, route_early, route_early_inside,

@@ -275,15 +275,18 @@ int route_trailers(call_t *call)
 
 int route_inform(call_t *call)
 {
-    appcore_field link = { str("Link"), str("</a.css>; rel=preload") };
-    int hints = host->inform(call->id, 103, &link, 1);
+    appcore_field hint[] = {
+        { str("Link"), str("</a.css>; rel=preload") },
+        { str("Content-Length"), str("5") },
+    };
+    int hints = host->inform(call->id, 103, hint, 2);
     int wrong = host->inform(call->id, 101, NULL, 0);
     int final = host->inform(call->id, 200, NULL, 0);
     text_t text = { NULL, 0, 0 };
     int late;
 
     start_text(call, 200);
-    late = host->inform(call->id, 103, &link, 1);
+    late = host->inform(call->id, 103, hint, 1);
     text_add(&text, "%d %d %d %d", hints, wrong, final, late);
     write_text(call, text.p, APPCORE_LAST);
     free(text.p);
@@ -393,6 +396,24 @@ int route_close(call_t *call)
     int result = host->close_connection(call->id);
 
     return result == APPCORE_OK ? answer_text(call, 200, "closing") : APPCORE_FAILED;
+}
+
+/* Reads the body when its answer has begun. */
+int route_answer_first(call_t *call)
+{
+    char *data = call->buffer = malloc(PIECE);
+    text_t text = { NULL, 0, 0 };
+    int64_t n, total = 0;
+
+    start_text(call, 200);
+    write_text(call, "first ", APPCORE_FLUSH);
+    while ((n = host->read(call->id, data, PIECE, 0)) > 0) {
+        total += n;
+    }
+    text_add(&text, "%lld %lld", (long long)total, (long long)n);
+    write_text(call, text.p, APPCORE_LAST);
+    free(text.p);
+    return APPCORE_DONE;
 }
 
 /* Answers without a look at the body. */
