@@ -80,3 +80,11 @@ def test_cultures(run, invariant, text):
 @pytest.mark.parametrize("server", ["kestrel", "iis"])
 def test_synchronous_where_the_app_says_so(run, server):
     assert run(SYNCHRONOUS=server).get("/inside/synchronous").text == "x"
+
+
+def test_certificate_for_kestrel_that_there_is_not(run):
+    """Which does not serve it here."""
+    env = run(CERTIFICATE="missing.pfx")
+    assert env.get("/inside/").text == "Hello World!"
+    env.wait_log("What the app says of Kestrel, which does not serve it here, counts for "
+                 "nothing: ")

@@ -44,11 +44,11 @@ internal sealed partial class AppCoreServer : IServer
         _log = log.CreateLogger("AppCore.AspNetCore.Server");
         _lifetime = lifetime;
         // What the app said for the server that it was written for counts.
-        var said = kestrel.Value.Limits.MaxRequestBodySize;
+        var stock = Stock(kestrel);
+        var said = stock.Limits.MaxRequestBodySize;
 
         BodyLimit = said != standard ? said : iis.Value.MaxRequestBodySize;
-        AllowSynchronousIO =
-            iis.Value.AllowSynchronousIO || kestrel.Value.AllowSynchronousIO;
+        AllowSynchronousIO = iis.Value.AllowSynchronousIO || stock.AllowSynchronousIO;
         AutomaticAuthentication = iis.Value.AutomaticAuthentication
             && integration.Value.AutomaticAuthentication;
         Features.Set<IServerAddressesFeature>(_addresses);
@@ -56,6 +56,20 @@ internal sealed partial class AppCoreServer : IServer
     }
 
     public IFeatureCollection Features { get; } = new FeatureCollection();
+
+    // A server that is not used needs none of the certificates that it is told of.
+    private KestrelServerOptions Stock(IOptions<KestrelServerOptions> kestrel)
+    {
+        try
+        {
+            return kestrel.Value;
+        }
+        catch (Exception e)
+        {
+            LogNoOptions(e, e.Message);
+            return new();
+        }
+    }
 
     internal long? BodyLimit { get; }
 
@@ -227,6 +241,10 @@ internal sealed partial class AppCoreServer : IServer
     [LoggerMessage(4, LogLevel.Debug, "Connection id \"{ConnectionId}\", Request id "
         + "\"{TraceIdentifier}\": the request was aborted.")]
     private partial void LogGone(string connectionId, string traceIdentifier);
+
+    [LoggerMessage(6, LogLevel.Warning, "What the app says of Kestrel, which does not "
+        + "serve it here, counts for nothing: {Message}")]
+    private partial void LogNoOptions(Exception error, string message);
 
     [LoggerMessage(5, LogLevel.Warning,
                    "Requests were not done when the time for it was over.")]

@@ -106,12 +106,29 @@ internal static unsafe class Calls
             var exchange = Take();
 
             *data = (void*)exchange.Number;
-            return exchange.Handle(request, info);
+            var result = exchange.Handle(request, info);
+
+            Restore(Thread.CurrentThread);
+            return result;
         }
         catch (Exception e)
         {
             s_server.LogFault(e);
             return Result.Failed;
+        }
+    }
+
+    // As the pool does with its own: what an app says of its thread is not for the next
+    // request, and a thread of httpd's must not keep the app from ending.
+    private static void Restore(Thread worker)
+    {
+        if (!worker.IsBackground)
+        {
+            worker.IsBackground = true;
+        }
+        if (worker.Name != null)
+        {
+            worker.Name = null;
         }
     }
 

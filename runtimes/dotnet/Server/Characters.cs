@@ -7,6 +7,7 @@ using System.Collections.Frozen;
 using System.Collections.Generic;
 using System.Reflection;
 using System.Text;
+using System.Text.Unicode;
 using Microsoft.Extensions.Primitives;
 using Microsoft.Net.Http.Headers;
 
@@ -32,6 +33,31 @@ internal static class Characters
 
         return last != null && last.Length == span.Length && Ascii.Equals(span, last)
             ? last : last = Encoding.UTF8.GetString(span);
+    }
+
+    /// <summary>Bytes that are no UTF-8 are escaped, as they came: no two paths become
+    /// the same.</summary>
+    internal static string DecodePath(ref string? last, Str bytes)
+    {
+        if (Utf8.IsValid(bytes.Span))
+        {
+            return Decode(ref last, bytes);
+        }
+        var path = new StringBuilder();
+
+        for (var rest = bytes.Span; !rest.IsEmpty;)
+        {
+            var isValid = Rune.DecodeFromUtf8(rest, out var rune, out var length)
+                == OperationStatus.Done;
+
+            foreach (var c in isValid ? default : rest[..length])
+            {
+                path.Append('%').Append(c.ToString("X2"));
+            }
+            path.Append(isValid ? rune.ToString() : "");
+            rest = rest[length..];
+        }
+        return path.ToString();
     }
 
     internal static string DecodeValue(ref string? last, Str bytes)

@@ -255,14 +255,22 @@ internal abstract partial class Exchange :
 
     public IPAddress? RemoteIpAddress
     {
-        get => _remoteAddress ??= Parse(_remote, ref _lastRemoteParsed, null);
-        set => _remoteAddress = value;
+        get => _hasRemoteAddress ? _remoteAddress : RemoteIpAddress = Parse(_remote);
+        set
+        {
+            _hasRemoteAddress = true;
+            _remoteAddress = value;
+        }
     }
 
     public IPAddress? LocalIpAddress
     {
-        get => _localAddress ??= Parse(_local, ref _lastLocalParsed, null);
-        set => _localAddress = value;
+        get => _hasLocalAddress ? _localAddress : LocalIpAddress = Parse(_local);
+        set
+        {
+            _hasLocalAddress = true;
+            _localAddress = value;
+        }
     }
 
     public int RemotePort { get; set; }

@@ -94,6 +94,7 @@ internal abstract unsafe partial class Exchange
     {
         ArgumentOutOfRangeException.ThrowIfNegative(bytes);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(bytes, _last.Free.Length);
+        CheckRoom(bytes);
         _last.End += bytes;
         _unflushed += bytes;
         _written += bytes;
@@ -366,7 +367,7 @@ internal abstract unsafe partial class Exchange
             AddLength(_written);
         }
         var count = Outgoing.Pack(_responseHeaders, _dechunker != null, out var fields);
-        var reason = Outgoing.Pack(_reasonPhrase);
+        var reason = Outgoing.PackReason(StatusCode, _reasonPhrase);
 
         fixed (byte* p = reason)
         {
@@ -378,7 +379,7 @@ internal abstract unsafe partial class Exchange
     private bool Respond(ulong request, IoVector* vectors, int count)
     {
         var n = Outgoing.Pack(_responseHeaders, true, out var fields);
-        var reason = Outgoing.Pack(_reasonPhrase);
+        var reason = Outgoing.PackReason(StatusCode, _reasonPhrase);
 
         _isLastSent = true;
         fixed (byte* p = reason)
@@ -493,15 +494,32 @@ internal abstract unsafe partial class Exchange
         }
     }
 
-    // The result of a call: what is not OK is the end of this exchange.
+    // The result of a call: what is not OK is the end of this exchange. What the host
+    // refuses is a 500 if nothing was sent.
     private bool Accept(int result)
     {
         if (result == Result.Ok)
         {
             return true;
         }
+        if (result == Result.Invalid)
+        {
+            Refuse(new InvalidOperationException("HTTP allows no such response: status "
+                + $"{StatusCode} with {_responseHeaders.Count} header fields."));
+            return false;
+        }
         Abort(_request, result == Result.Gone ? null
               : new IOException($"mod_appcore refuses the response ({result})"));
         return false;
+    }
+
+    private void Refuse(Exception reason)
+    {
+        Failed(reason);
+        lock (_gate)
+        {
+            _hasFailed = true;
+        }
+        Abort(_request, reason, isCut: false);
     }
 }

@@ -40,7 +40,7 @@ internal abstract unsafe partial class Exchange
     private CancellationTokenSource? _abortSource;
     private CancellationToken? _abortToken;
     private IPAddress? _remoteAddress, _localAddress;
-    private string? _lastRemoteParsed, _lastLocalParsed;
+    private bool _hasRemoteAddress, _hasLocalAddress;
     private string? _traceIdentifier, _connectionIdentifier;
 
     private bool HasTrailers => _responseTrailers is { Count: > 0 };
@@ -60,8 +60,8 @@ internal abstract unsafe partial class Exchange
         }
         Scheme = Characters.Decode(ref _lastScheme, info->Scheme);
         RawTarget = Characters.Decode(ref _lastTarget, info->Target);
-        PathBase = Characters.Decode(ref _lastPathBase, info->PathBase);
-        Path = Characters.Decode(ref _lastPath, info->Path);
+        PathBase = Characters.DecodePath(ref _lastPathBase, info->PathBase);
+        Path = Characters.DecodePath(ref _lastPath, info->Path);
         QueryString = Characters.DecodeQuery(ref _lastQuery, info->Query);
         _remote = Characters.Decode(ref _lastRemote, info->RemoteAddress);
         _local = Characters.Decode(ref _lastLocal, info->LocalAddress);
@@ -106,7 +106,7 @@ internal abstract unsafe partial class Exchange
         _requestHeaders = _requestFields;
         _responseHeaders = _responseFields;
         _status = StatusCodes.Status200OK;
-        _remoteAddress = _localAddress = null;
+        _hasRemoteAddress = _hasLocalAddress = false;
         _isUpgraded = false;
         AllowSynchronousIO = Server.AllowSynchronousIO;
         _revision++;
@@ -125,7 +125,7 @@ internal abstract unsafe partial class Exchange
         _onStarting = _onCompleted = null;
         _abortSource = null;
         _abortToken = null;
-        _abortReason = null;
+        _abortReason = _failure = null;
         _traceIdentifier = _connectionIdentifier = null;
         _user = _sentUser = null;
         _requestBody = null;
@@ -152,15 +152,8 @@ internal abstract unsafe partial class Exchange
         return span.Length;
     }
 
-    private static IPAddress? Parse(string text, ref string? last, IPAddress? parsed)
-    {
-        if (parsed != null && ReferenceEquals(text, last))
-        {
-            return parsed;
-        }
-        last = text;
-        return IPAddress.TryParse(text, out var address) ? address : null;
-    }
+    private static IPAddress? Parse(string text) =>
+        IPAddress.TryParse(text, out var address) ? address : null;
 
     private void FreezeHeaders()
     {

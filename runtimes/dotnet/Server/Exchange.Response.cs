@@ -28,12 +28,26 @@ internal abstract partial class Exchange
 
     private async Task StartSlowlyAsync()
     {
-        for (var list = _onStarting!; list.Count > 0;)
+        for (var list = _onStarting!; list.Count > 0 && _failure == null;)
         {
             var (callback, state) = list[^1];
 
             list.RemoveAt(list.Count - 1);
-            await callback(state);
+            try
+            {
+                await callback(state);
+            }
+            catch (Exception e)
+            {
+                Fail(e);
+            }
+        }
+        // An app that goes on after that gets no response out without what was to be
+        // done before it.
+        if (_failure != null)
+        {
+            throw new ObjectDisposedException("The response has been aborted due to an "
+                + "unhandled application exception.", _failure);
         }
         Start();
     }
@@ -86,6 +100,7 @@ internal abstract partial class Exchange
             {
                 return default;
             }
+            CheckRoom(data.Length);
             Append(data.Span);
             return FlushAsync(false, cancel);
         }
@@ -96,6 +111,7 @@ internal abstract partial class Exchange
                                              CancellationToken cancel)
     {
         await StartAsync();
+        CheckRoom(data.Length);
         while (!data.IsEmpty && !_isAborted)
         {
             var part = Math.Min(data.Length, HighWater);
@@ -140,15 +156,17 @@ internal abstract partial class Exchange
             throw new InvalidOperationException(
                 "The response body is not chunked as Transfer-Encoding says.");
         }
-        if (_expected >= 0 && _written > _expected && !_isUpgraded)
+        CheckRoom(0);
+    }
+
+    // So that nothing of what is too much goes out. Where the status has no body,
+    // whatever is written is dropped by the host.
+    private void CheckRoom(long bytes)
+    {
+        if (_expected >= 0 && _written + bytes > _expected)
         {
             throw new InvalidOperationException("Response Content-Length mismatch: too "
-                + $"many bytes written ({_written} of {_expected}).");
-        }
-        if (_written > 0 && !HasBody(StatusCode) && !_isUpgraded)
-        {
-            throw new InvalidOperationException("Writing to the response body is invalid "
-                + $"for responses with status code {StatusCode}.");
+                + $"many bytes written ({_written + bytes} of {_expected}).");
         }
     }
 
@@ -220,6 +238,11 @@ internal abstract partial class Exchange
         try
         {
             await StartAsync();
+            if (part.Length == 0 && count == null)
+            {
+                await PourAsync(part, cancel);
+            }
+            CheckRoom(part.Length);
             MakeRoom(1);
         }
         catch
@@ -227,7 +250,7 @@ internal abstract partial class Exchange
             part.Return();
             throw;
         }
-        if (part.Length == 0 || _isAborted)
+        if (part.Length <= 0 || _isAborted)
         {
             part.Return();
             return;
@@ -240,5 +263,16 @@ internal abstract partial class Exchange
             AddBlock(Block.Take(0));
         }
         await FlushAsync(false, cancel);
+    }
+
+    // Files of /proc and /sys do not know how long they are.
+    private async Task PourAsync(Block file, CancellationToken cancel)
+    {
+        var piece = new byte[Block.Size];
+
+        for (int n; (n = file.Read(piece)) > 0;)
+        {
+            await WriteAsync(piece.AsMemory(0, n), cancel);
+        }
     }
 }

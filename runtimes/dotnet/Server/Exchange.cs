@@ -37,7 +37,7 @@ internal abstract partial class Exchange
     private bool _isPumping, _again, _isPosted;
     private bool _isOver, _hasEndedInline, _hasFailed;
     private bool _isAborted;
-    private Exception? _abortReason;
+    private Exception? _abortReason, _failure;
     private List<(Func<object, Task>, object)>? _onStarting, _onCompleted;
 
     protected Exchange(int number, AppCoreServer server)
@@ -101,7 +101,7 @@ internal abstract partial class Exchange
         _generation++;
         _isPumping = _again = _isPosted = false;
         _isOver = _hasEndedInline = _hasFailed = _isAborted = false;
-        _abortReason = null;
+        _abortReason = _failure = null;
         BeginRequest(info);
         BeginInput(info);
         BeginOutput();
@@ -311,8 +311,9 @@ internal abstract partial class Exchange
         }
     }
 
-    // resetCode: of HTTP/2, for the client.
-    private unsafe void Abort(ulong request, Exception? reason, int? resetCode = null)
+    // isCut: the host is to know it now. resetCode: of HTTP/2, for the client.
+    private unsafe void Abort(ulong request, Exception? reason, int? resetCode = null,
+                              bool isCut = true)
     {
         CancellationTokenSource? source;
 
@@ -330,7 +331,7 @@ internal abstract partial class Exchange
         {
             Bridge.Host->Reset(request, unchecked((uint)code));
         }
-        else if (reason != null)
+        else if (reason != null && isCut)
         {
             Bridge.Host->Abort(request);
         }
@@ -354,6 +355,10 @@ internal abstract partial class Exchange
         }
     }
 
+    /// <summary>The response is none that may be sent, even if the delegate has no
+    /// exception.</summary>
+    internal void Fail(Exception error) => Failed(_failure = error);
+
     protected void Failed(Exception error)
     {
         if (_isAborted && error is OperationCanceledException or System.IO.IOException)
@@ -373,11 +378,11 @@ internal abstract partial class Exchange
     /// <summary>Gives the response its end, whichever it is now.</summary>
     protected Task FinishAsync(Exception? error)
     {
-        if (error == null && _onStarting != null && !_hasStarted)
+        if (error == null && _onStarting != null && !_hasStarted && _failure == null)
         {
             return FinishSlowlyAsync();
         }
-        Finish(error);
+        Finish(error ?? _failure);
         return Task.CompletedTask;
     }
 
@@ -391,9 +396,13 @@ internal abstract partial class Exchange
         }
         catch (Exception e)
         {
-            Failed(error = e);
+            error = e;
+            if (_failure == null)
+            {
+                Failed(e);
+            }
         }
-        Finish(error);
+        Finish(_failure ?? error);
     }
 
     private void Finish(Exception? error)
@@ -402,7 +411,8 @@ internal abstract partial class Exchange
         {
             Failed(error = problem!);
         }
-        if (error == null)
+        // What the app completed is whole, whatever went wrong afterwards.
+        if (error == null || _isLast)
         {
             End(false);
         }
@@ -421,11 +431,15 @@ internal abstract partial class Exchange
 
     protected async Task CompleteAsync()
     {
-        for (var i = _onCompleted!.Count - 1; i >= 0; i--)
+        // What one of them registers, as a scope that it opens, comes next.
+        for (var list = _onCompleted!; list.Count > 0;)
         {
+            var (callback, state) = list[^1];
+
+            list.RemoveAt(list.Count - 1);
             try
             {
-                await _onCompleted[i].Item1(_onCompleted[i].Item2);
+                await callback(state);
             }
             catch (Exception e)
             {

@@ -8,6 +8,7 @@ using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Primitives;
+using Microsoft.Net.Http.Headers;
 
 namespace AppCore.AspNetCore.Server;
 
@@ -40,13 +41,13 @@ internal sealed class Fields : IHeaderDictionary
 
     public long? ContentLength
     {
-        get => this["Content-Length"] is [{ } text]
-            && long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture,
-                             out var length) ? length : null;
+        get => this[HeaderNames.ContentLength] is [{ } text]
+            && TryParse(text, out var length) ? length : null;
         set
         {
             ArgumentOutOfRangeException.ThrowIfNegative(value ?? 0, nameof(value));
-            Put("Content-Length", value?.ToString(CultureInfo.InvariantCulture), true);
+            Put(HeaderNames.ContentLength,
+                value?.ToString(CultureInfo.InvariantCulture), true);
         }
     }
 
@@ -151,13 +152,10 @@ internal sealed class Fields : IHeaderDictionary
     public void CopyTo(KeyValuePair<string, StringValues>[] array, int arrayIndex) =>
         Span.CopyTo(array.AsSpan(arrayIndex));
 
-    public IEnumerator<KeyValuePair<string, StringValues>> GetEnumerator()
-    {
-        for (var i = 0; i < Count; i++)
-        {
-            yield return _fields[i];
-        }
-    }
+    /// <summary>Of a copy, since the loop may remove what it is given: no field may be
+    /// passed over by that.</summary>
+    public IEnumerator<KeyValuePair<string, StringValues>> GetEnumerator() =>
+        ((IEnumerable<KeyValuePair<string, StringValues>>)Span.ToArray()).GetEnumerator();
 
     IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
 
@@ -191,6 +189,7 @@ internal sealed class Fields : IHeaderDictionary
         {
             Characters.CheckName(key);
             Characters.CheckValue(value);
+            CheckLength(key, value);
         }
         var i = Find(key);
 
@@ -214,6 +213,21 @@ internal sealed class Fields : IHeaderDictionary
             Append(key, value);
         }
     }
+
+    // The host would refuse the whole response.
+    private static void CheckLength(string key, StringValues value)
+    {
+        if (key.Length == HeaderNames.ContentLength.Length && value.Count > 0
+            && key.Equals(HeaderNames.ContentLength, StringComparison.OrdinalIgnoreCase)
+            && (value is not [{ } text] || !TryParse(text, out _)))
+        {
+            throw new InvalidOperationException($"Invalid Content-Length: \"{value}\". "
+                + "Value must be a positive integral number.");
+        }
+    }
+
+    private static bool TryParse(string text, out long length) => long.TryParse(
+        text, NumberStyles.None, CultureInfo.InvariantCulture, out length);
 
     private void Append(string key, StringValues value)
     {

@@ -5,6 +5,7 @@ using System;
 using System.Collections.Generic;
 using System.Text;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.WebUtilities;
 using Microsoft.Extensions.Primitives;
 
 namespace AppCore.AspNetCore.Server;
@@ -15,15 +16,30 @@ namespace AppCore.AspNetCore.Server;
 /// </summary>
 internal static unsafe class Outgoing
 {
+    private const int ReasonsMax = 600;
     private static readonly string ContentLength = "Content-Length";
+    private static readonly byte[]?[] s_reasons = new byte[]?[ReasonsMax];
 
     [ThreadStatic]
     private static byte[]? t_bytes;
     [ThreadStatic]
     private static Field[]? t_fields;
 
-    internal static ReadOnlySpan<byte> Pack(string? text) =>
-        string.IsNullOrEmpty(text) ? default : Encoding.ASCII.GetBytes(text);
+    /// <summary>What the app says, or else ASP.NET Core's for the status: httpd has none
+    /// for some, and others than Kestrel for a few.</summary>
+    internal static ReadOnlySpan<byte> PackReason(int status, string? text)
+    {
+        if (!string.IsNullOrEmpty(text))
+        {
+            return Encoding.ASCII.GetBytes(text);
+        }
+        if (status == StatusCodes.Status200OK || status is < 0 or >= ReasonsMax)
+        {
+            return default;
+        }
+        return s_reasons[status] ??=
+            Encoding.ASCII.GetBytes(ReasonPhrases.GetReasonPhrase(status));
+    }
 
     /// <summary>Empty values are left out, several are several fields. isWhole: the host
     /// counts the body itself.</summary>

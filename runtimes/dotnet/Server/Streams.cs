@@ -164,7 +164,14 @@ internal sealed class ResponseWriter(Exchange exchange, int generation) : PipeWr
 
     public override void CancelPendingFlush() => _isCancelled = true;
 
-    public override void Complete(Exception? exception = null) => _isCompleted = true;
+    public override void Complete(Exception? exception = null)
+    {
+        if (exception != null && !_isCompleted)
+        {
+            Exchange.Fail(exception);
+        }
+        _isCompleted = true;
+    }
 
     private async ValueTask<FlushResult> Wait(ValueTask flush)
     {

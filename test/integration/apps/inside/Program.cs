@@ -32,6 +32,11 @@ builder.WebHost.ConfigureKestrel(
     o => o.AllowSynchronousIO = Setting("SYNCHRONOUS") == "kestrel");
 builder.Services.Configure<IISServerOptions>(
     o => o.AllowSynchronousIO = Setting("SYNCHRONOUS") == "iis");
+if (Setting("CERTIFICATE") is { Length: > 0 } certificate)
+{
+    builder.WebHost.ConfigureKestrel(
+        o => o.ListenLocalhost(8443, l => l.UseHttps(certificate, "secret")));
+}
 var app = builder.Build();
 var local = new AsyncLocal<string?>();
 HttpContext? leaked = null;
@@ -49,6 +54,7 @@ if (Setting("PAGE") != "")
 }
 app.UseWebSockets();
 app.MapHub<Echo>("/hub");
+Rules.Map(app);
 
 app.MapGet("/", () => "Hello World!");
 app.MapGet("/json", (HttpContext c) => new

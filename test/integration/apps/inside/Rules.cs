@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of mod_appcore; see LICENSE.
+//
+// What apps get away with under Kestrel and IIS.
+#nullable enable
+using Microsoft.AspNetCore.Http.Features;
+
+internal static class Rules
+{
+    private static string s_seen = "";
+
+    public static void Map(WebApplication app)
+    {
+        MapCallbacks(app);
+        MapResponses(app);
+        app.MapGet("/rules/seen", () => s_seen);
+        app.MapGet("/rules/path/{**rest}", (HttpContext c) => c.Request.Path.Value);
+        app.MapGet("/rules/strip", (HttpContext c) =>
+        {
+            foreach (var field in c.Request.Headers)
+            {
+                if (field.Key.StartsWith("X-"))
+                {
+                    c.Request.Headers.Remove(field.Key);
+                }
+            }
+            return string.Join(' ', c.Request.Headers.Keys.Where(k => k[0] == 'X'));
+        });
+        app.MapGet("/rules/thread", () =>
+        {
+            var thread = Thread.CurrentThread;
+            var before = $"{thread.IsBackground} {thread.Name}";
+
+            thread.IsBackground = false;
+            thread.Name = "of another request";
+            return before;
+        });
+        app.MapGet("/rules/nobody", (HttpContext c) =>
+        {
+            c.Connection.RemoteIpAddress = null;
+            return c.Connection.RemoteIpAddress?.ToString() ?? "nobody";
+        });
+    }
+
+    private static void MapCallbacks(WebApplication app)
+    {
+        app.MapGet("/rules/completed", (HttpContext c) =>
+        {
+            s_seen = "";
+            c.Response.OnCompleted(() => See("last"));
+            c.Response.OnCompleted(() =>
+            {
+                c.Response.OnCompleted(() => See("inner "));
+                return See("first ");
+            });
+            return "x";
+        });
+        app.MapGet("/rules/starting", async (HttpContext c, bool caught) =>
+        {
+            c.Response.OnStarting(() => throw new InvalidDataException("on purpose"));
+            s_seen = "nothing";
+            try
+            {
+                await c.Response.WriteAsync("x");
+            }
+            catch (Exception e) when (caught)
+            {
+                s_seen = $"{e.GetType().Name} {c.Response.HasStarted}";
+                await Assert<ObjectDisposedException>(() => c.Response.WriteAsync("y"));
+            }
+        });
+    }
+
+    private static void MapResponses(WebApplication app)
+    {
+        app.MapGet("/rules/complete", async (HttpContext c, int n, bool late) =>
+        {
+            if (late)
+            {
+                await Task.Yield();
+            }
+            await c.Response.Body.WriteAsync(new byte[n]);
+            await c.Response.CompleteAsync();
+            throw new InvalidOperationException("on purpose");
+        });
+        app.MapGet("/rules/writer", (HttpContext c) =>
+            c.Response.BodyWriter.Complete(new InvalidDataException("on purpose")));
+        app.MapGet("/rules/status/{code}", (HttpContext c, int code) =>
+        {
+            c.Response.StatusCode = code;
+        });
+        app.MapGet("/rules/body/{code}", async (HttpContext c, int code) =>
+        {
+            c.Response.StatusCode = code;
+            await c.Response.WriteAsync("is dropped");
+        });
+        app.MapGet("/rules/length", async (HttpContext c, int n) =>
+        {
+            await Assert<InvalidOperationException>(() =>
+            {
+                c.Response.Headers.ContentLength = 5;
+                c.Response.Headers["Content-Length"] = "five";
+                return Task.CompletedTask;
+            });
+            await c.Response.WriteAsync("hello");
+            await Assert<InvalidOperationException>(
+                () => c.Response.WriteAsync(new string('x', n)));
+            await Assert<InvalidOperationException>(
+                () => c.Response.SendFileAsync("/proc/self/stat"));
+            c.Response.BodyWriter.GetMemory(1);
+            await Assert<InvalidOperationException>(() =>
+            {
+                c.Response.BodyWriter.Advance(1);
+                return Task.CompletedTask;
+            });
+        });
+    }
+
+    private static Task See(string what)
+    {
+        s_seen += what;
+        return Task.CompletedTask;
+    }
+
+    private static async Task Assert<T>(Func<Task> action) where T : Exception
+    {
+        try
+        {
+            await action();
+        }
+        catch (T)
+        {
+            return;
+        }
+        throw new InvalidProgramException("nothing was thrown");
+    }
+}
