@@ -18,6 +18,7 @@
 #include "inproc/minder.h"
 #include "inproc/outcome.h"
 #include "inproc/output.h"
+#include "inproc/thread.h"
 #include "inproc/watch.h"
 
 APLOG_USE_MODULE(appcore);
@@ -405,6 +406,7 @@ void ac_inproc_child_init(apr_pool_t *pchild, server_rec *s)
     ac_watch_init();
     ac_end_init(pchild, threaded);
     ac_inproc_start_init(threaded);
+    ac_thread_prepare();
     start_all();
     wait_for_all();
     rv = ac_minder_start();

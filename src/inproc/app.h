@@ -67,7 +67,6 @@ typedef struct ac_inproc_t {
     appcore_app app;            /* what it left out is NULL */
     void *instance;             /* as init() set it */
     _Atomic int state;          /* ac_inproc_state_e */
-    _Atomic int quiesced;       /* quiesce() was called */
     _Atomic int is_lost;        /* this child is a loss that counts */
     _Atomic int forgotten;      /* shutdown() was called: nothing is any more */
     _Atomic int asked;          /* OUTSIDE: the manager knows that this child needs it */
@@ -99,7 +98,9 @@ typedef struct ac_inproc_t {
     int speaks;                 /* the child's output is its */
     apr_time_t begun;           /* ac_clock_now() scale */
     ac_inproc_file_t file;      /* watch.c's */
-    int is_ending, is_down;     /* end.c's: shutdown() was called, and returned */
+    pthread_t starter;          /* start.c's: the thread that starts it */
+    int has_starter;
+    int is_ending, is_down;     /* end.c's: it has a thread for its end; it is over */
 } ac_inproc_t;
 
 /* child_init: starts what is configured InProcess, and waits for it, but not longer
@@ -147,6 +148,9 @@ void ac_inproc_start_init(int is_threaded);
 int ac_inproc_start(ac_inproc_t *inproc);
 /* One that was offline starts after all. */
 void ac_inproc_restart(ac_inproc_t *inproc);
+/* The child ends: nobody waits for a start that is still under way. 1 if its thread has
+ * ended, within that time (ac_clock_now() scale). */
+int ac_inproc_end_start(ac_inproc_t *inproc, apr_time_t until);
 
 /* Functions of the host that are about the app itself; any thread. */
 void ac_inproc_fill_own(ac_inproc_t *inproc);

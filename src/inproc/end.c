@@ -21,13 +21,14 @@ APLOG_USE_MODULE(appcore);
 
 /* What an app may take beyond its limit to notice that itself. */
 #define SLACK apr_time_from_msec(200)
-/* For a callback that the minder is in. */
+/* For a callback that the minder is in, where the limits of apps are shorter. */
 #define PATIENCE apr_time_from_sec(1)
 
 static struct {
-    pthread_mutex_t mutex;      /* of `ending` */
-    pthread_cond_t ended;
-    int ending;                 /* apps in shutdown() */
+    pthread_mutex_t mutex;      /* of what follows */
+    pthread_cond_t changed;
+    int ending;                 /* apps that have a thread for it and are not down */
+    apr_time_t since;           /* when the last request was over; 0: it is not */
     int is_threaded;            /* the MPM; prefork ends in the middle of a request */
 } end = { .mutex = PTHREAD_MUTEX_INITIALIZER };
 
@@ -46,87 +47,162 @@ static int is_there(ac_inproc_t *inproc)
     return is_there;
 }
 
-/* Once per app: the minder may be stuck in one of them. */
-static void quiesce(ac_inproc_t *inproc)
+/* Before that there is nothing that it would have to quiesce, and requests may wait for
+ * its start, which it would call off. */
+static int has_started(ac_inproc_t *inproc)
 {
-    if (inproc->app.quiesce && is_there(inproc)
-        && !atomic_exchange(&inproc->quiesced, 1)) {
-        ac_thread_attach(inproc);
-        inproc->app.quiesce(inproc->instance);
-    }
+    int has_started;
+
+    pthread_mutex_lock(&inproc->mutex);
+    has_started = inproc->returned && inproc->told && !inproc->failed;
+    pthread_mutex_unlock(&inproc->mutex);
+    return has_started;
 }
 
-static apr_time_t do_quiesce(apr_time_t now)
+/* Milliseconds of its limit. What it took of them in quiesce() counts, a moment without
+ * a processor does not, hence whole seconds. */
+static uint32_t remaining(const ac_inproc_t *inproc)
 {
-    int i;
+    apr_int64_t took = 1000 * apr_time_sec(ac_clock_now() - end.since);
 
-    (void)now;
-    for (i = 0; ac_leave_stopping() && i < ac_inproc_count(); i++) {
-        if (ac_inproc_at(i)) {
-            quiesce(ac_inproc_at(i));
-        }
+    return took < inproc->config.shutdown_ms
+        ? inproc->config.shutdown_ms - (uint32_t)took : 0;
+}
+
+static void await_requests(void)
+{
+    pthread_mutex_lock(&end.mutex);
+    while (!end.since) {
+        pthread_cond_wait(&end.changed, &end.mutex);
     }
-    return 0;
+    pthread_mutex_unlock(&end.mutex);
+}
+
+static void note_down(ac_inproc_t *inproc)
+{
+    pthread_mutex_lock(&end.mutex);
+    inproc->is_down = 1;
+    --end.ending;
+    pthread_cond_broadcast(&end.changed);
+    pthread_mutex_unlock(&end.mutex);
+}
+
+static void block_signals(void)
+{
+    sigset_t all;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, NULL);
 }
 
 /* What runs at the end of a thread that was in the app is the app's runtime's, which is
  * gone by then, or ours, which is being unloaded: the thread goes with the process. */
 static void stay(void)
 {
-    sigset_t all;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, NULL);
+    block_signals();
     for (;;) {
         pause();
     }
 }
 
-static void *shut_down(void *data)
+/* The thread on which an app ends: one that takes its time holds up nobody else. */
+static void *see_out(void *data)
 {
     ac_inproc_t *inproc = data;
 
-    quiesce(inproc);
+    block_signals();
+    if (inproc->app.quiesce && has_started(inproc)) {
+        ac_thread_attach(inproc);
+        inproc->app.quiesce(inproc->instance);
+    }
+    await_requests();
     if (end.is_threaded) {
         ac_call_drop_all(inproc, ac_clock_now()
-                         + ac_leave_for_requests(inproc->config.shutdown_ms));
+                         + ac_leave_for_requests(remaining(inproc)));
     }
     atomic_store(&inproc->forgotten, 1);
     if (inproc->app.shutdown) {
         inproc->app.shutdown(inproc->instance, (uint32_t)apr_time_as_msec(
-            ac_leave_left(inproc->config.shutdown_ms)));
+            ac_leave_left(remaining(inproc))));
     }
-    pthread_mutex_lock(&end.mutex);
-    inproc->is_down = 1;
-    --end.ending;
-    pthread_cond_signal(&end.ended);
-    pthread_mutex_unlock(&end.mutex);
+    note_down(inproc);
     stay();
     return NULL;
 }
 
-/* The longest limit of those that were told. */
-static apr_interval_time_t shut_down_all(void)
+/* Once per app. */
+static void begin(ac_inproc_t *inproc)
+{
+    pthread_t thread;
+
+    pthread_mutex_lock(&end.mutex);
+    if (!inproc->is_ending) {
+        inproc->is_ending = pthread_create(&thread, NULL, see_out, inproc) == 0;
+        if (inproc->is_ending) {
+            pthread_detach(thread);
+            end.ending++;
+        }
+    }
+    pthread_mutex_unlock(&end.mutex);
+}
+
+/* A duty of the minder, who is woken when an app has started after all. */
+static apr_time_t do_quiesce(apr_time_t now)
+{
+    int i;
+
+    (void)now;
+    for (i = 0; ac_leave_stopping() && i < ac_inproc_count(); i++) {
+        ac_inproc_t *inproc = ac_inproc_at(i);
+
+        if (inproc && has_started(inproc)) {
+            begin(inproc);
+        }
+    }
+    return 0;
+}
+
+/* Nobody waits for them any more. 0: one goes on all the same. */
+static int end_starts(apr_time_t until)
+{
+    int i, all = 1;
+
+    for (i = 0; i < ac_inproc_count(); i++) {
+        if (ac_inproc_at(i)) {
+            all &= ac_inproc_end_start(ac_inproc_at(i), until);
+        }
+    }
+    return all;
+}
+
+static void begin_all(void)
+{
+    int i;
+
+    for (i = 0; i < ac_inproc_count(); i++) {
+        if (ac_inproc_at(i) && is_there(ac_inproc_at(i))) {
+            begin(ac_inproc_at(i));
+        }
+    }
+    pthread_mutex_lock(&end.mutex);
+    end.since = ac_clock_now();
+    pthread_cond_broadcast(&end.changed);
+    pthread_mutex_unlock(&end.mutex);
+}
+
+/* What `left` says of the limits of those that are there; the longest one. */
+static apr_interval_time_t longest(apr_interval_time_t (*left)(uint32_t limit_ms))
 {
     apr_interval_time_t limit = 0;
     int i;
 
     for (i = 0; i < ac_inproc_count(); i++) {
         ac_inproc_t *inproc = ac_inproc_at(i);
-        pthread_t thread;
-        apr_interval_time_t own;
 
-        if (!inproc || !is_there(inproc)) {
-            continue;
-        }
-        own = ac_leave_left(inproc->config.shutdown_ms);
-        limit = own > limit ? own : limit;
-        pthread_mutex_lock(&end.mutex);
-        inproc->is_ending = pthread_create(&thread, NULL, shut_down, inproc) == 0;
-        end.ending += inproc->is_ending;
-        pthread_mutex_unlock(&end.mutex);
-        if (inproc->is_ending) {
-            pthread_detach(thread);
+        if (inproc && is_there(inproc)) {
+            apr_interval_time_t own = left(inproc->config.shutdown_ms);
+
+            limit = own > limit ? own : limit;
         }
     }
     return limit;
@@ -144,7 +220,7 @@ static int wait_for_all(apr_interval_time_t limit)
 
     pthread_mutex_lock(&end.mutex);
     while (end.ending > 0
-           && pthread_cond_timedwait(&end.ended, &end.mutex, &ts) == 0) {
+           && pthread_cond_timedwait(&end.changed, &end.mutex, &ts) == 0) {
     }
     all = end.ending == 0;
     pthread_mutex_unlock(&end.mutex);
@@ -171,27 +247,38 @@ static void name_stuck(apr_interval_time_t limit)
     }
 }
 
+/* A callback that it is in has the time that requests have, and shutdown(), the last
+ * call of all, comes behind it. */
+static int stop_minder(void)
+{
+    apr_interval_time_t limit = longest(ac_leave_for_requests);
+
+    return ac_minder_stop(limit > PATIENCE ? limit : PATIENCE);
+}
+
 /* Before anything else in the child's pool goes: apps may use all of it. Afterwards
  * nothing may go under the feet of an app that still runs. */
 static apr_status_t finish(void *unused)
 {
     apr_interval_time_t limit;
-    int minded, all;
+    int minded, started, all;
 
     (void)unused;
     ac_inproc_close();
     ac_guard_expect_exit();
-    minded = ac_minder_stop(PATIENCE);
-    limit = shut_down_all();
+    minded = stop_minder();
+    started = end_starts(ac_clock_now() + SLACK);
+    limit = longest(ac_leave_left);
+    begin_all();
     all = wait_for_all(limit + SLACK);
-    if (!minded && !ac_minder_stop(PATIENCE)) {
+    minded = minded || ac_minder_stop(0);
+    if (!minded) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, ap_server_conf, "an app in process "
-                     "did not return from quiesce() or on_disconnect(); its process "
-                     "ends without it");
-        all = 0;
+                     "did not return from on_disconnect(), or a file system does not "
+                     "answer; its process ends without it");
     }
     name_stuck(limit);
-    if (!all) {
+    if (!minded || !started || !all) {
         _exit(0);
     }
     ac_guard_let_exit();
@@ -205,7 +292,7 @@ void ac_end_init(apr_pool_t *pchild, int is_threaded)
     end.is_threaded = is_threaded;
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&end.ended, &attr);
+    pthread_cond_init(&end.changed, &attr);
     pthread_condattr_destroy(&attr);
     ac_minder_add(do_quiesce);
     apr_pool_pre_cleanup_register(pchild, NULL, finish);

@@ -8,9 +8,9 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 #include "base/clock.h"
+#include "inproc/thread.h"
 
 static struct {
     ac_minder_fn *duties[AC_MINDER_DUTIES];
@@ -98,15 +98,11 @@ apr_status_t ac_minder_start(void)
 
 int ac_minder_stop(apr_interval_time_t patience)
 {
-    struct timespec until;
-
     if (!minder.running) {
         return 1;
     }
     atomic_store(&minder.stop, 1);
     ac_minder_wake();
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += (time_t)apr_time_sec(patience);
-    minder.running = pthread_timedjoin_np(minder.thread, NULL, &until) != 0;
+    minder.running = !ac_thread_join(minder.thread, patience);
     return !minder.running;
 }

@@ -18,6 +18,7 @@
 #include "inproc/load.h"
 #include "inproc/outcome.h"
 #include "inproc/output.h"
+#include "inproc/thread.h"
 #include "inproc/warm.h"
 #include "inproc/watch.h"
 #include "shared/target.h"
@@ -341,13 +342,28 @@ static void *start(void *data)
 int ac_inproc_start(ac_inproc_t *inproc)
 {
     pthread_attr_t attr;
-    pthread_t thread;
     int rv;
 
+    if (inproc->has_starter) {
+        /* Of a start that is over. */
+        pthread_join(inproc->starter, NULL);
+    }
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, STACK_SIZE);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    rv = pthread_create(&thread, &attr, start, inproc);
+    rv = pthread_create(&inproc->starter, &attr, start, inproc);
+    inproc->has_starter = rv == 0;
     pthread_attr_destroy(&attr);
     return rv;
+}
+
+int ac_inproc_end_start(ac_inproc_t *inproc, apr_time_t until)
+{
+    apr_interval_time_t left = until - ac_clock_now();
+
+    ac_outcome_claim(inproc);
+    ac_inproc_warm_stop(inproc);
+    if (inproc->has_starter) {
+        inproc->has_starter = !ac_thread_join(inproc->starter, left);
+    }
+    return !inproc->has_starter;
 }

@@ -37,9 +37,34 @@ void ac_thread_init(apr_pool_t *pchild)
     has_key = has_key || pthread_key_create(&key, detach) == 0;
 }
 
-void ac_thread_forget(ac_inproc_t *inproc)
+int ac_thread_join(pthread_t thread, apr_interval_time_t patience)
 {
-    atomic_store(&inproc->forgotten, 1);
+    /* The only clock that this function knows. */
+    apr_time_t until = apr_time_now() + (patience > 0 ? patience : 0);
+    struct timespec ts = {
+        .tv_sec = (time_t)apr_time_sec(until),
+        .tv_nsec = (long)apr_time_usec(until) * 1000
+    };
+
+    return pthread_timedjoin_np(thread, NULL, &ts) == 0;
+}
+
+static void *end_at_once(void *unused)
+{
+    (void)unused;
+    pthread_exit(NULL);
+}
+
+/* With the first thread that ends by pthread_exit() the C library loads what that takes,
+ * and waits for the loader's lock, which an app's constructors hold as long as they
+ * run. httpd's threads, for whose ends its first one waits, end so. */
+void ac_thread_prepare(void)
+{
+    pthread_t thread;
+
+    if (pthread_create(&thread, NULL, end_at_once, NULL) == 0) {
+        pthread_join(thread, NULL);
+    }
 }
 
 void ac_thread_attach_slow(ac_inproc_t *inproc)

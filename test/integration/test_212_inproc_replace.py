@@ -272,6 +272,19 @@ def test_hanging_start_holds_nobody_up(httpd):
     wait_for(lambda: len(pids(httpd)) and not pids(httpd) & old, 20, "another child")
 
 
+@pytest.mark.parametrize("where", ["init", "loading"])
+def test_child_ends_while_an_app_starts(httpd, where):
+    """Nobody waits for it, and nothing goes under its feet: neither the static files that
+    httpd serves meanwhile, nor httpd's end."""
+    folder = inproc.build(httpd, f"starts-{where}", "life",
+                          *["-DHANGS_IN_ITS_LOADING"] * (where == "loading"))
+    httpd.start(inproc.app(f"starts-{where}", folder,
+                           "AppCoreEnvironmentVariable MODE hang"))
+    assert client.request(httpd.port, "/still.txt").text == "there"
+    httpd.reload()
+    assert client.request(httpd.port, "/still.txt").text == "there"
+
+
 def test_start_that_hangs_again_and_again_holds_nobody_up(httpd):
     """Even where each child gives it up before it would have served anything."""
     httpd.allow(r"app hang2 did not start in process \(500\.37\)")

@@ -35,10 +35,21 @@ def reload(env, app):
 
 
 def test_hangs_when_told_of_the_end(httpd):
-    httpd.allow(r"did not return from quiesce\(\)", "did not end within")
+    httpd.allow("did not end within")
     app = start(httpd, "quiesce", "AppCoreShutdownTimeLimit 1",
                 "AppCoreEnvironmentVariable PROBE_QUIESCE hang")
     reload(httpd, app)
+
+
+def test_takes_its_time_when_told_of_the_end(httpd):
+    """Within its limit; the last call is the last one all the same."""
+    app = start(httpd, "slow", "AppCoreEnvironmentVariable PROBE_QUIESCE slow")
+    old = pids(httpd)
+    reload(httpd, app)
+    for pid in old:
+        seen = [e["what"] for e in app.events() if e["pid"] == pid]
+        assert [what for what in seen if what in ("quiesced", "shutdown", "ended")] \
+            == ["quiesced", "shutdown", "ended"]
 
 
 @pytest.mark.parametrize("how", ["exit", "hang"])
@@ -51,11 +62,16 @@ def test_exits_or_hangs_at_its_shutdown(httpd, how):
     reload(httpd, app)
 
 
-@pytest.mark.parametrize("route", ["wait", "forgotten"])
-def test_requests_have_until_the_limit(httpd, route):
-    """Then their clients are cut off, and whoever ignores that has no request more."""
+@pytest.mark.parametrize("route, quiesce", [
+    ("wait", "quick"), ("forgotten", "quick"), ("forgotten", "hang")])
+def test_requests_have_until_the_limit(httpd, route, quiesce):
+    """Then their clients are cut off, and whoever ignores that has no request more. Also
+    where the app does not return when it is told of the end."""
     httpd.allow("broke its answer off", "gave no answer")
-    app = start(httpd, f"limit-{route}", "AppCoreShutdownTimeLimit 1")
+    if quiesce == "hang":
+        httpd.allow("did not end within")
+    app = start(httpd, f"limit-{route}-{quiesce}", "AppCoreShutdownTimeLimit 1",
+                f"AppCoreEnvironmentVariable PROBE_QUIESCE {quiesce}")
     client = probe.ask(httpd, "http", "GET", f"/{app.name}/{route}?tag=limit")
     app.wait_event("wait", tag="limit")
     reload(httpd, app)

@@ -16,7 +16,7 @@ import dotnet
 import env as environment
 from dotnet import put, remove
 from ending import ENDED, deploy, fail, inside
-from load import Clients
+from load import Clients, InFlight
 from processes import alive, wait_for
 
 pytestmark = [pytest.mark.mpm, pytest.mark.skipif(
@@ -164,6 +164,24 @@ def page(httpd, path):
     except OSError:
         return None
     return answer if answer.status == 500 else None
+
+
+def test_requests_wait_for_a_start_although_their_child_is_to_end(httpd):
+    """What it got is its to answer, once its app has started."""
+    folder, gate = deploy(httpd, "slow", "failing"), httpd.path("gate")
+    httpd.allow("app slow is not available: too many requests wait")
+    httpd.start(inside("slow", folder, fail("slow"), "AppCoreQueueLimit 1",
+                       f"AppCoreEnvironmentVariable GATE {gate}"))
+    old = [p.pid for p in httpd.workers()]
+    # The second one of them finds the queue full.
+    flight = InFlight(httpd, "/slow/?1", "/slow/?2")
+    wait_for(lambda: flight.answers, 30, "the answer of one")
+    httpd.reload(wait_workers=False)
+    assert any(map(alive, old)) and len(flight.answers) == 1
+    httpd.write("gate", text="")
+    answers = flight.finish()
+    assert sorted(answer.status for answer in answers.values()) == [200, 503], answers
+    wait_for(lambda: not any(map(alive, old)), 30, "the end of the child")
 
 
 # Ends

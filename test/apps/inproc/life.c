@@ -120,6 +120,31 @@ static int start_thread(void *(*fn)(void *))
     return pthread_create(&thread, NULL, fn, NULL) || pthread_detach(thread);
 }
 
+/* While one of these runs the end of the process must not run another. */
+static _Atomic int starting;
+
+static void hang(void)
+{
+    starting = 1;
+    for (;;) {
+        pause();
+    }
+}
+
+#ifdef HANGS_IN_ITS_LOADING
+__attribute__((constructor)) static void construct(void)
+{
+    hang();
+}
+#endif
+
+__attribute__((destructor)) static void destruct(void)
+{
+    if (starting) {
+        abort();
+    }
+}
+
 static int init(const appcore_host *h, const appcore_config *c, void **app,
                 appcore_failure *failure)
 {
@@ -148,9 +173,7 @@ static int init(const appcore_host *h, const appcore_config *c, void **app,
         return start_thread(exit_later) ? APPCORE_FAILED : APPCORE_PENDING;
     }
     if (mode("hang")) {
-        for (;;) {
-            pause();
-        }
+        hang();
     }
     if (mode("never")) {
         return APPCORE_PENDING;

@@ -390,6 +390,10 @@ static void app_quiesce(void *app)
     if (!strcmp(probe_setting("PROBE_QUIESCE", ""), "hang")) {
         probe_wait(NULL, "never");
     }
+    if (!strcmp(probe_setting("PROBE_QUIESCE", ""), "slow")) {
+        probe_sleep(2500);
+    }
+    event("quiesced", "\"calls\":%d", (int)n_calls);
 }
 
 static void app_shutdown(void *app, uint32_t limit_ms)

@@ -36,6 +36,10 @@ switch (mode)
         Console.WriteLine("waiting for a lock");
         Thread.Sleep(Timeout.Infinite);
         return 0;
+    case "slow":
+        while (!File.Exists(Environment.GetEnvironmentVariable("GATE")))
+            Thread.Sleep(10);
+        break;
     case "configure":
         return Failures.ThrowInConfigure();
 }
