@@ -32,6 +32,9 @@ static const struct {
       " file and line." },
     { "BadImageFormatException",
       "A .dll is damaged or built for another platform: deploy again." },
+    { "Could not load file or assembly 'System.",
+      "A .dll of .NET could not be loaded: a limit is too tight for .NET (AppCoreLimit as"
+      " or nofile), or not the whole publish output was copied." },
     { "Could not load file or assembly",
       "A .dll that the app needs is missing: copy the whole publish output." },
     { "Couldn't find a valid ICU package",

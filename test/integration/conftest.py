@@ -134,6 +134,12 @@ def settled(made):
     return all(len(made.app_processes(f)) <= limits.get(f, 1) for f in folders)
 
 
+def is_up(made):
+    """The manager talks to all whom it talks to, by four sockets."""
+    counts = processes.descriptors(made.helper("manager"))
+    return not counts or counts.get("socket", 0) >= 4
+
+
 def count_all(made):
     """Pipes of output apart: see check_pipes(). The manager holds two descriptors of
     every child of httpd that is there and has said so, and no others of the kind."""
@@ -172,6 +178,7 @@ def tidy(request):
     made.begin_test()
     running = bool(made.httpd_pid())
     if running:
+        wait_for(lambda: is_up(made), what="a manager that is up")
         made.apps_before = len(made.app_processes())
         made.pids_before = made.helpers()
         before = dict(count_all(made), children=0)

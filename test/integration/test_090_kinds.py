@@ -125,7 +125,7 @@ def test_found_and_reached(httpd, name):
     assert app["target"] == f"/{name}/where"
     assert app["how"] == how
     assert app["env"]["APPCORE_APP"] == name
-    assert re.search(rf"app {name}: {said}", httpd.recent_log()), httpd.recent_log()
+    httpd.wait_log(rf"app {name}: {said}")
     assert ("LISTEN_FDS" in app["env"]) == (how == "socket" and name not in
                                             ("socket", "procsocket"))
 

@@ -236,7 +236,7 @@ def test_start_up_errors_that_the_app_captures(httpd):
     answer = httpd.get("/broken/app/")
     assert answer.status == 500 and "on purpose" in answer.text, answer
     is_ready_on(httpd, "broken", "the socket it got")
-    assert "on purpose" in httpd.recent_log()
+    httpd.wait_log("on purpose")
 
 
 def test_announces_itself(httpd, tmp_path):

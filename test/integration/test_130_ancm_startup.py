@@ -5,6 +5,7 @@ and on its command line, and on which port."""
 
 import concurrent.futures
 import os
+import re
 import shutil
 
 import pytest
@@ -266,7 +267,7 @@ def test_port_that_is_none(site, bad):
     site.env.allow("appcore:(error|warn)")
     answer = site.get("/HelloWorld", "port-" + bad)
     assert answer.status in (500, 502)
-    assert bad in site.env.recent_log()
+    site.env.wait_log(re.escape(bad))
     assert not site.processes("port-" + bad)
 
 

@@ -151,7 +151,7 @@ def code(answer):
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_program_that_there_is_not(site, name):
     failed(site, name)
-    assert re.search(PROGRAMS[name][1], site.env.recent_log())
+    site.env.wait_log(PROGRAMS[name][1])
     assert not site.processes(name)
 
 
@@ -166,13 +166,13 @@ def test_dotnet_is_that_of_this_machine(site, name):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_configuration_that_is_none(site, name):
     failed(site, name, 500)
-    assert CONFIGS[name][1] in site.env.recent_log()
+    site.env.wait_log(re.escape(CONFIGS[name][1]))
 
 
 @ids("ST20")
 def test_element_that_is_none(site):
     failed(site, "element", 500)
-    assert SECTION in site.env.recent_log()
+    site.env.wait_log(re.escape(SECTION))
 
 
 @ids("ST6")
@@ -211,7 +211,7 @@ def test_exception_of_configure(site, name):
 def test_end_with_an_exit_code(site):
     answer = failed(site, "early")
     assert code(answer) == site.substatus
-    assert re.search(r"exit (code|status) 12\b", site.env.recent_log())
+    site.env.wait_log(r"exit (code|status) 12\b")
 
 
 @ids("ST17", "V3")
@@ -220,7 +220,7 @@ def test_start_that_takes_too_long(site, name):
     """In process a new child gives its apps 5 s in any case."""
     answer = failed(site, name, 500, 502, 503)
     assert code(answer) in ("502.5", "500.37", "503")
-    assert re.search(r"\b1(\.\d)? s|1000 ms", site.env.recent_log())
+    wait_for(lambda: re.search(r"\b1(\.\d)? s|1000 ms", site.env.recent_log()))
     wait_for(lambda: not site.processes(name), what="the end of the process")
 
 
@@ -254,8 +254,8 @@ def test_framework_that_is_missing(site):
     words = "The .NET runtime for the app could not be loaded" if site.in_process \
         else "needs another .NET runtime"
     assert asked in page and words in page
-    assert re.search(rf"app framework:? did not start.*{re.escape(words)}.*"
-                     + re.escape(asked), site.env.recent_log())
+    site.env.wait_log(rf"app framework:? did not start.*{re.escape(words)}.*"
+                      + re.escape(asked))
 
 
 @ids("ST12")

@@ -344,7 +344,7 @@ def test_rapid_fails_in_process(site, limit):
         kill(site, app)
     pid = site.pid(app)
     assert site.processes(app) == [pid]
-    assert f"app {app} is no longer hosted in process" in site.env.recent_log()
+    site.env.wait_log(f"app {app} is no longer hosted in process")
     site.env.reload()
     wait_for(lambda: site.pid(app) in [p.pid for p in site.env.workers()], 20,
              "the app in process again")
@@ -371,7 +371,7 @@ def test_rapid_fails(site, limit):
     seen = list(statuses())
     good = seen.index(503) if 503 in seen else 99
     assert limit <= good < limit + 3, seen
-    assert re.search(rf"\b{limit} ", site.env.recent_log())
+    wait_for(lambda: re.search(rf"\b{limit} ", site.env.recent_log()))
 
 
 @outside

@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+import env as environment
 import processes
 from acceptance import GENERAL, Site, hosting_model, ids  # noqa: F401
 from processes import wait_for
@@ -95,6 +96,9 @@ def replace(site, old):
 
 @ids("RP1", "SD13")
 def test_replacement_under_load(site):
+    if site.in_process:
+        # Of the old child and the new one.
+        site.env.allow(environment.FULL)
     pid = site.pid()
     stopped = threading.Event()
     clients = [Client(site.env.port, i, stopped) for i in range(CLIENTS)]

@@ -462,7 +462,7 @@ def test_no_more_than_the_limit(httpd):
     """Three wait without a worker, a fourth holds the one that the app may have."""
     httpd.allow("app few is not available", "as many requests wait")
     assert 4 <= hold_until_refused(httpd, httpd.made["few"], 8) <= 8
-    assert "as many requests wait without a worker as may" in httpd.recent_log()
+    httpd.wait_log("as many requests wait without a worker as may")
 
 
 @pytest.mark.skipif(not TLS, reason="needs mod_ssl and openssl")

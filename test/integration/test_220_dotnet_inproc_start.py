@@ -6,6 +6,7 @@ one by one. There is one runtime per child, so each start is one of httpd."""
 import html
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -96,7 +97,7 @@ def test_start_that_fails_says_why(httpd, name):
     worker = [p.pid for p in httpd.workers()]
     answer = httpd.get(f"/{name}/")
     for word in words:
-        assert word in httpd.recent_log()
+        httpd.wait_log(re.escape(word))
         assert word in html.unescape(answer.text)
     assert answer.status == 500
     assert f"HTTP Error 500.{substatus} - " in answer.text
@@ -233,7 +234,7 @@ def test_exit_ends_the_child_alone(server, code):
 def test_abort_ends_the_child_alone(server, path, words):
     server.env.allow(r"exit signal Abort", words)
     server.loses_its_child(path)
-    assert words in server.env.recent_log()
+    server.env.wait_log(re.escape(words))
 
 
 def test_stop_application_replaces_the_child(server):
@@ -342,5 +343,5 @@ def test_stuck_app_ends_at_its_limit(own, env):
     assert own.get("/").text == "runs"
     env.allow(r"app own\W+it did not end in time")
     env.stop()
-    assert "it did not end in time" in env.recent_log()
+    env.wait_log("it did not end in time")
     assert "exit signal" not in env.recent_log()

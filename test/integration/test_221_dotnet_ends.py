@@ -4,6 +4,7 @@
 it, one by one; and signals to httpd while it has requests."""
 
 import os
+import re
 import signal
 import time
 
@@ -39,7 +40,7 @@ def test_crash_ends_the_child_alone(server, path, words):
     server.env.allow(CRASHED)
     server.loses_its_child(path, timeout=60)
     server.env.wait_log(ENDED, 20)
-    assert words in server.env.recent_log()
+    server.env.wait_log(re.escape(words))
 
 
 @pytest.mark.parametrize("code", [0, 15])
@@ -73,7 +74,7 @@ def test_start_that_takes_its_child_down_is_given_up(env, how):
     assert env.get("/still.txt", timeout=60).text == "there"
     assert env.get(f"/{how}/", timeout=60).status >= 500
     assert env.httpd_pid() == parent
-    assert STARTS[how] in env.recent_log()
+    env.wait_log(re.escape(STARTS[how]))
     env.stop()
     for name in os.listdir(env.path("core")):
         os.remove(env.path("core", name))

@@ -332,6 +332,8 @@ START_TEST(test_diagnose_output)
     ck_hint(AC_FAULT_EXITED, SIGABRT,
             "Unhandled exception. System.IO.FileNotFoundException:"
             " Could not load file or assembly 'X'", "missing");
+    ck_hint(AC_FAULT_EXITED, SIGABRT,
+            "Could not load file or assembly 'System.Net.Security'", "AppCoreLimit as");
     ck_hint(AC_FAULT_EXITED, SIGABRT, "Unhandled exception. System.Exception: no",
             "reason");
     ck_hint(AC_FAULT_EXITED, EXIT(1), "ModuleNotFoundError: No module named 'flask'",
