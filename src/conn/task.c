@@ -21,7 +21,7 @@ void ac_task_init(void)
     stream_pollfd = APR_RETRIEVE_OPTIONAL_FN(http2_get_pollfd_from_conn);
 }
 
-static int stream_fd(conn_rec *c)
+int ac_task_stream_fd(conn_rec *c)
 {
     apr_pollfd_t pfd = { 0 };
     int fd = -1;
@@ -40,7 +40,7 @@ void ac_task_attach(ac_task_t *task, request_rec *r)
     task->r = r;
     task->fd = task->client_fd = -1;
     if (c->master) {
-        task->client_fd = stream_fd(c);
+        task->client_fd = ac_task_stream_fd(c);
     }
     else {
         apr_os_sock_get(&task->client_fd, ap_get_conn_socket(c));

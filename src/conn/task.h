@@ -65,6 +65,9 @@ struct ac_task_t {
 /* Finds out what there is to poll of r's client. */
 void ac_task_attach(ac_task_t *task, request_rec *r);
 
+/* Readable when that stream of HTTP/2 has input; -1: nothing tells. */
+int ac_task_stream_fd(conn_rec *c);
+
 /* Resolves optional functions; call from child_init. */
 void ac_task_init(void);
 

@@ -196,6 +196,16 @@ void ac_call_visit(ac_call_t *call, void (*what)(ac_call_t *call))
     unserialise(call->inproc);
 }
 
+int ac_call_is_within(const ac_inproc_t *inproc)
+{
+    const ac_frame_t *frame = innermost;
+
+    while (frame && frame->call->inproc != inproc) {
+        frame = frame->below;
+    }
+    return frame && !(inproc->app.flags & APPCORE_THREAD_SAFE);
+}
+
 /* Beginning and end */
 
 static int client_socket(request_rec *r)

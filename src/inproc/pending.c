@@ -21,6 +21,8 @@ APLOG_USE_MODULE(appcore);
 /* A request that is younger will be over before its client could be missed. */
 #define MIND_AFTER apr_time_from_msec(300)
 #define MIND_EVERY apr_time_from_msec(400)
+/* No descriptor tells of what is posted. */
+#define LOOK_EVERY apr_time_from_msec(50)
 /* Between the end of a client and of its request, if the child cannot wait. */
 #define LAST_WORDS apr_time_from_sec(1)
 
@@ -300,6 +302,9 @@ static void want(ac_call_t *call, ac_task_t *task)
     task->watch_client = is_quiet(call);
     if (atomic_load(&call->gone)) {
         want_no_client(call, task);
+    }
+    if (call->event_fd < 0) {
+        task->deadline = ac_clock_earlier(task->deadline, ac_clock_now() + LOOK_EVERY);
     }
 }
 

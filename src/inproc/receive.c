@@ -13,12 +13,15 @@
 #include "util_filter.h"
 #include "apr_base64.h"
 #include "apr_sha1.h"
+#include "base/clock.h"
 #include "conn/park.h"
 #include "inproc/fields.h"
 #include "outproc/head.h"
 
 APLOG_USE_MODULE(appcore);
 
+/* How soon who waits for a stream of HTTP/2 sees that it was cut off. */
+#define LOOK_AGAIN_MS 200
 #define WEBSOCKET_GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 static apr_bucket_brigade *input(ac_call_t *call)
@@ -86,45 +89,93 @@ static int fault(ac_call_t *call, int error)
     return error;
 }
 
+/* All that came of who is gone has been read. */
 static int again(ac_call_t *call)
 {
+    if (atomic_load(&call->gone)) {
+        return fault(call, APPCORE_GONE);
+    }
     call->want_client |= POLLIN;
     return APPCORE_AGAIN;
+}
+
+/* Who waits for a stream of HTTP/2 does it here: it has no socket that abort() could
+ * shut down, and httpd's filters do not look up. -1: they are to wait. */
+static int stream_of(const ac_call_t *call)
+{
+    conn_rec *c = call->r->connection;
+
+    return c->master ? ac_task_stream_fd(c) : -1;
+}
+
+static void await_stream(int fd)
+{
+    struct pollfd pfd = { .fd = fd, .events = POLLIN };
+
+    poll(&pfd, 1, LOOK_AGAIN_MS);
+}
+
+/* Nothing has come: 0 to look again, or what read() answers. */
+static int wait_for_body(ac_call_t *call, int stream, apr_time_t *puntil)
+{
+    if (call->body->blocking) {
+        return fault(call, APPCORE_TIMEOUT);
+    }
+    if (stream < 0 || atomic_load(&call->gone)) {
+        return again(call);
+    }
+    if (!*puntil) {
+        *puntil = ac_clock_now() + call->r->server->timeout;
+    }
+    await_stream(stream);
+    return ac_clock_now() < *puntil ? 0 : fault(call, APPCORE_TIMEOUT);
 }
 
 static int64_t read_body(ac_call_t *call, char *to, size_t size, uint32_t flags)
 {
     ac_body_t *body = call->body;
     apr_bucket_brigade *in = input(call);
-    int end = 0;
+    int end = 0, stream = stream_of(call), waits;
+    apr_time_t until = 0;
 
     if (!body) {
         return 0;
     }
+    waits = !(flags & APPCORE_NONBLOCK) || call->r->connection->master;
+    body->blocking = waits && stream < 0 && !atomic_load(&call->gone);
     ac_body_release(body);
-    body->blocking = !(flags & APPCORE_NONBLOCK) || call->client_fd < 0;
     while (APR_BRIGADE_EMPTY(in)) {
         apr_status_t rv = ac_body_read(body, in);
+        int error = 0;
 
         if (APR_STATUS_IS_EOF(rv) && body->ended) {
             return 0;
         }
         if (APR_STATUS_IS_EAGAIN(rv)) {
-            return body->blocking ? fault(call, APPCORE_TIMEOUT) : again(call);
+            error = wait_for_body(call, stream, &until);
         }
-        if (rv != APR_SUCCESS) {
-            return fault(call, fault_of(call, rv));
+        else if (rv != APR_SUCCESS) {
+            error = fault(call, fault_of(call, rv));
+        }
+        if (error) {
+            return error;
         }
     }
     return take(in, to, size, &end);
 }
 
+/* How to look for more of it. */
+static apr_read_type_e stream_mode(const ac_call_t *call, int stream, uint32_t flags)
+{
+    return (flags & APPCORE_NONBLOCK) || stream >= 0 || atomic_load(&call->gone)
+           ? APR_NONBLOCK_READ : APR_BLOCK_READ;
+}
+
 static int64_t read_stream(ac_call_t *call, char *to, size_t size, uint32_t flags)
 {
     request_rec *r = call->r;
-    apr_read_type_e block = flags & APPCORE_NONBLOCK ? APR_NONBLOCK_READ
-                                                     : APR_BLOCK_READ;
     apr_bucket_brigade *in = input(call);
+    int stream = stream_of(call);
     int64_t n;
 
     for (;;) {
@@ -143,15 +194,18 @@ static int64_t read_stream(ac_call_t *call, char *to, size_t size, uint32_t flag
         if (end) {
             call->tunnel = 0;
         }
-        rv = ap_get_brigade(r->input_filters, in, AP_MODE_READBYTES, block,
-                            (apr_off_t)size);
+        rv = ap_get_brigade(r->input_filters, in, AP_MODE_READBYTES,
+                            stream_mode(call, stream, flags), (apr_off_t)size);
         if (APR_STATUS_IS_EOF(rv)) {
             call->stream_ended = 1;
             return 0;
         }
         if (APR_STATUS_IS_EAGAIN(rv) || (rv == APR_SUCCESS && APR_BRIGADE_EMPTY(in))) {
-            if (block == APR_NONBLOCK_READ) {
+            if ((flags & APPCORE_NONBLOCK) || atomic_load(&call->gone)) {
                 return again(call);
+            }
+            if (stream >= 0) {
+                await_stream(stream);
             }
         }
         else if (rv != APR_SUCCESS && !APR_STATUS_IS_TIMEUP(rv)) {

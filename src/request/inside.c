@@ -98,6 +98,12 @@ static int call_app(request_rec *r, const ac_mount_t *mount, ac_inproc_t *inproc
     if (rv != OK) {
         return rv;
     }
+    if (ac_call_is_within(inproc)) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "app %s is at work on the page that "
+                      "%s is a part of, and is not thread-safe", mount->spec->name,
+                      r->uri);
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
     call = ac_call_begin(inproc, r, body);
     if (!call) {
         return ac_error_unavailable(r, mount, 0, "too many requests are in it");

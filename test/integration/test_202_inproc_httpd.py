@@ -10,6 +10,7 @@ import re
 import pytest
 
 import env as environment
+import inproc
 import probe
 from probe import INVALID, OK, WAYS, curl, pattern
 from processes import wait_for
@@ -45,6 +46,7 @@ def httpd(env):
     protocols = probe.protocols(env)
     tls = probe.tls_conf(env, "AppCoreMount /probe probe",
                          "RewriteEngine On", "RewriteOptions Inherit")
+    serial = inproc.build(env, "serial", "serial")
     env.start(f"""{protocols}
 TypesConfig {env.path("files", "mime.types")}
 SendBufferSize 16384
@@ -63,9 +65,15 @@ RewriteRule ^/probe/gzip/(.*) /probe/$1 [PT,E=squeeze:1]
 <Location /probe/squeezed>
     SetOutputFilter DEFLATE
 </Location>
+<LocationMatch "^/(serial/page|probe/echo)$">
+    Options +Includes
+    <If "%{{REQUEST_METHOD}} == 'POST' && %{{CONTENT_TYPE}} == ''">
+        SetOutputFilter INCLUDES
+    </If>
+</LocationMatch>
 RemoteIPHeader X-Real-Client
 RemoteIPInternalProxy 127.0.0.1
-{env.made.conf()}{tls}""")
+{env.made.conf()}{inproc.app("serial", serial)}{tls}""")
     return env
 
 
@@ -92,6 +100,20 @@ def test_a_part_that_fails(app, httpd):
     answer = httpd.get("/broken.shtml")
     assert answer.status == 200 and answer.text.endswith("[hello\n]")
     assert "error occurred" in answer.text
+
+
+def test_a_part_of_its_own_page(app, httpd):
+    """An app that is not thread-safe is not called while it is called; nor is it waited
+    for, by the thread that it is waiting for."""
+    httpd.allow("is at work on the page", "unable to include")
+    page = 'a<!--#include virtual="/serial/b" -->c<!--#include virtual="/probe/hello" -->'
+    for _ in range(2):
+        answer = httpd.get("/serial/page", method="POST", body=page)
+        assert answer.status == 200 and "error occurred" in answer.text
+        assert answer.text.startswith("a[") and answer.text.endswith("]chello\n")
+    assert httpd.get("/serial/b").text == "part"
+    answer = httpd.get("/probe/echo", method="POST", body=page)
+    assert answer.text == "apartchello\n"
 
 
 def test_ranges_of_a_page(app, httpd):

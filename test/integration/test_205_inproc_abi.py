@@ -15,8 +15,8 @@ import pytest
 import env as environment
 import probe
 import processes
-from probe import (ABSENT, GONE, INVALID, NOTICED, OK, UNSUPPORTED, WAYS, WAYS_1,
-                   address, ask, curl, curl_command, digest, pattern)
+from probe import (ABSENT, AGAIN, FAILED, GONE, INVALID, NOTICED, OK, UNSUPPORTED, WAYS,
+                   WAYS_1, address, ask, curl, curl_command, digest, pattern)
 from processes import wait_for
 
 pytestmark = pytest.mark.mpm
@@ -306,6 +306,16 @@ def test_no_100_within_an_answer(app, httpd):
         raw.send("abc")
         text += raw.receive()
     assert b"HTTP/1.1 100 " not in text and b"3 0" in text
+
+
+def test_a_client_that_takes_nothing(app, httpd):
+    """It is given up at Timeout, and no read waits for it after that."""
+    with ask(httpd, "http", "POST", "/probe/deaf", "Content-Length: 3"):
+        event = app.wait_event("async", 20, name="deaf")
+        assert event["result"] == FAILED
+    last = app.events("deaf")[-1]
+    assert last["read"] == GONE and last["ms"] < 1000
+    assert all(event["read"] == AGAIN for event in app.events("deaf")[:-1])
 
 
 # The answer

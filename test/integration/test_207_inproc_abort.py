@@ -15,7 +15,7 @@ import env as environment
 import probe
 import processes
 from client import Raw
-from probe import NOTICED, WAYS_1, ask, close, reset
+from probe import GONE, NOTICED, WAYS_1, ask, close, reset
 from processes import wait_for
 
 pytestmark = pytest.mark.mpm
@@ -115,6 +115,21 @@ def test_while_its_body_is_unread(app, httpd, way, route, framing, body, leave):
     app.wait_event(route, tag="u")
     leave(raw)
     gone(app, "u")
+
+
+@pytest.mark.parametrize("way", probe.WAYS)
+def test_cut_off_while_it_reads(app, httpd, way):
+    """By another thread of the app, that is."""
+    command = probe.curl_command(httpd, way, "/probe/digest?tag=s", "-T", "-")
+    with subprocess.Popen(command, stdin=subprocess.PIPE,
+                          stdout=subprocess.DEVNULL) as process:
+        process.stdin.write(b"x")
+        process.stdin.flush()
+        number = app.wait_event("reading", tag="s")["id"]
+        assert httpd.get(f"/probe/sever?id={number}").text == "cut off"
+        assert app.wait_event("read", NOTICED, tag="s")["result"] == GONE
+        process.stdin.close()
+        assert process.wait(10) != 0
 
 
 def test_while_nobody_reads_the_body(app, httpd):

@@ -126,6 +126,15 @@ def test_connection_that_the_mpm_cannot_poll(httpd):
     app.check()
 
 
+def test_there_is_none_for_a_request_that_waits(httpd):
+    """What its app posts is run all the same."""
+    httpd.allow("no thread for the time limits of waiting requests", "pollset")
+    app = probe.Probe(httpd, "starved")
+    httpd.start(app.conf())
+    assert httpd.get("/starved/starve").text == "later"
+    app.check()
+
+
 @pytest.mark.skipif(environment.MPM == "prefork", reason="no other thread can close it")
 def test_stop_closes_it_under_the_app(httpd):
     httpd.allow("app cling")

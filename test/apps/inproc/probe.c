@@ -58,7 +58,8 @@ static const struct {
     { "descriptors", route_descriptors }, { "farewell", route_farewell },
     { "complete-abort", route_complete_abort }, { "mixed", route_mixed },
     { "forgotten", route_forgotten }, { "files", route_files },
-    { "sever", route_sever }, { "cling", route_cling },
+    { "sever", route_sever }, { "cling", route_cling }, { "deaf", route_deaf },
+    { "starve", route_starve },
 };
 
 const char *probe_setting(const char *name, const char *otherwise)

@@ -92,7 +92,7 @@ route_fn route_hello, route_pid, route_info, route_config, route_echo, route_dig
 route_fn route_later, route_wait, route_stream, route_echo_async, route_digest_async,
     route_big_async, route_tunnel_async, route_lend, route_early, route_early_inside,
     route_threads, route_posts, route_hold, route_farewell, route_complete_abort,
-    route_mixed;
+    route_mixed, route_deaf, route_starve;
 /* probe_rules.c */
 route_fn route_declined, route_read_declined, route_nothing, route_pending_nothing,
     route_failed, route_nonsense, route_short, route_long, route_crash, route_exit,

@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <time.h>
 
 #define PIECE 16384
 #define THREADS_MAX 16
@@ -315,6 +317,62 @@ int route_mixed(call_t *call)
     n = host->read(call->id, call->buffer, 1, 0);
     event("heard", "\"read\":%lld", (long long)n);
     return APPCORE_DONE;
+}
+
+/* Of a client that takes nothing, and says nothing either. */
+
+static void deaf_io(call_t *call, uint32_t events)
+{
+    struct timespec began, ended;
+    int64_t n;
+
+    clock_gettime(CLOCK_MONOTONIC, &began);
+    n = host->read(call->id, call->buffer, PIECE, APPCORE_NONBLOCK);
+    clock_gettime(CLOCK_MONOTONIC, &ended);
+    event("deaf", "\"events\":%u,\"read\":%lld,\"ms\":%ld", events, (long long)n,
+          (long)(ended.tv_sec - began.tv_sec) * 1000
+          + (ended.tv_nsec - began.tv_nsec) / 1000000);
+    if (n != APPCORE_AGAIN) {
+        finish(call, APPCORE_FAILED);
+    }
+}
+
+int route_deaf(call_t *call)
+{
+    call->buffer = malloc(PIECE);
+    call->to = PIECE;
+    call->io = deaf_io;
+    start_text(call, 200);
+    while (write_out(call) > 0) {
+        call->from = 0;
+    }
+    host->read(call->id, call->buffer, PIECE, APPCORE_NONBLOCK);
+    return APPCORE_PENDING;
+}
+
+/* The process gets no descriptors while the request begins to wait. */
+
+static void starve_thread(call_t *call)
+{
+    struct rlimit *limit = (struct rlimit *)(void *)call->buffer;
+
+    probe_sleep(100);
+    setrlimit(RLIMIT_NOFILE, limit);
+    probe_post(call, say_done);
+    probe_complete(call, APPCORE_OK);
+}
+
+int route_starve(call_t *call)
+{
+    struct rlimit *limit = malloc(sizeof(*limit)), none;
+
+    call->buffer = (char *)limit;
+    getrlimit(RLIMIT_NOFILE, limit);
+    none = *limit;
+    none.rlim_cur = 3;
+    setrlimit(RLIMIT_NOFILE, &none);
+    probe_thread(call, starve_thread);
+    return APPCORE_PENDING;
 }
 
 static void farewell_io(call_t *call, uint32_t events)

@@ -168,6 +168,8 @@ int route_digest(call_t *call)
     uint32_t sum = 1;
     int64_t n, total = 0;
 
+    event("reading", "\"tag\":\"%s\",\"id\":%llu", query(call, "tag", ""),
+          (unsigned long long)call->id);
     while ((n = host->read(call->id, data, 7777, 0)) > 0) {
         sum = adler32(sum, data, (size_t)n);
         total += n;
