@@ -278,6 +278,7 @@ void ac_eyes_tick(ac_manager_t *m)
 
         next = app->next;
         if (ac_hint_due(at) && ac_hint_due(at) <= m->now) {
+            ac_sup_suspect(app, at->first);
             /* It may concern nobody, and then no look says so. */
             ac_hint_drop(at);
             ac_sup_hint(app);

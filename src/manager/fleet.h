@@ -63,8 +63,8 @@ void ac_crowd_watch(ac_sup_app_t *app);
 /* crowd.c: 1 if a timer ran. */
 int ac_crowd_tick(ac_sup_app_t *app);
 
-/* move.c: children of httpd host it from now on. */
-void ac_move_begin(ac_sup_app_t *app);
+/* move.c: children of httpd that came later than that host it. */
+void ac_move_begin(ac_sup_app_t *app, apr_time_t since);
 
 /* settle.c: permits for processes that wait, oldest first. */
 void ac_settle_queue(ac_sup_t *sup);

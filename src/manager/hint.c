@@ -64,6 +64,9 @@ void ac_hint_take(ac_hint_t *hint, ac_hint_e kind, apr_time_t now)
 {
     apr_time_t earliest = hint->looked ? hint->looked + hint->gap : 0;
 
+    if (kind != AC_HINT_NONE && !hint->first) {
+        hint->first = now;
+    }
     if (kind == AC_HINT_FILE) {
         hint->file_due = later(settled(&hint->file_first, now, AC_HINT_SETTLE,
                                        AC_HINT_SETTLE_MAX), earliest);
@@ -91,6 +94,7 @@ void ac_hint_drop(ac_hint_t *hint)
 {
     hint->page_due = hint->file_due = hint->code_due = 0;
     hint->file_first = hint->code_first = 0;
+    hint->first = 0;
 }
 
 void ac_hint_looked(ac_hint_t *hint, apr_time_t now)

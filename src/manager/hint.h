@@ -40,6 +40,7 @@ typedef struct ac_hint_t {
     apr_time_t file_first;      /* the oldest hint that waits for files to settle */
     apr_time_t code_due;
     apr_time_t code_first;
+    apr_time_t first;           /* the oldest hint that no look has answered */
     apr_time_t looked;          /* when the last look was asked for */
     apr_interval_time_t gap;
     unsigned missed;            /* looks in a row that could watch nothing */

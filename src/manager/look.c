@@ -27,6 +27,7 @@ void ac_look_start(ac_home_t *home)
 
     ac_look_cancel(home);
     home->look_tag = ++m->next_look;
+    ac_sup_suspect(home->app, home->hint.first);
     ac_hint_looked(&home->hint, m->now);
     ac_wire_writer_init(&bytes, AC_MESSAGE_MAX, m->ptemp);
     ac_look_request_put(&bytes, &req);
@@ -219,6 +220,9 @@ static void look_done(ac_home_t *home)
     /* A look that changes nothing is no news. */
     if (home->app->look == AC_LOOK_KNOWN) {
         say_found(home);
+    }
+    if (home->app->moving) {
+        ac_children_tell(home->m);
     }
 }
 

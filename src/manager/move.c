@@ -7,6 +7,8 @@
 
 #include "manager/fleet.h"
 
+#include "base/clock.h"
+
 static void release(ac_sup_app_t *app)
 {
     app->moving = 0;
@@ -14,9 +16,16 @@ static void release(ac_sup_app_t *app)
     app->keep = app->wanted = 0;
 }
 
-void ac_move_begin(ac_sup_app_t *app)
+/* A child notices by itself what its folder says: its successor may be there before the
+ * look that tells the manager. */
+void ac_sup_suspect(ac_sup_app_t *app, apr_time_t since)
 {
-    app->moved = app->sup->now;
+    app->suspected = ac_clock_earlier(app->suspected, since);
+}
+
+void ac_move_begin(ac_sup_app_t *app, apr_time_t since)
+{
+    app->moved = since;
     app->needed = app->left_behind = 0;
     app->moving = app->procs != NULL;
     if (!app->moving) {

@@ -137,7 +137,10 @@ static int hint_matters(const ac_sup_app_t *app)
 
 static void follow_hint(ac_sup_app_t *app)
 {
-    app->hinted = app->hinted && hint_matters(app);
+    if (!hint_matters(app)) {
+        app->hinted = 0;
+        app->suspected = 0;
+    }
     if (app->hinted && app->look != AC_LOOK_ASKED) {
         ask(app);
     }
@@ -369,7 +372,7 @@ static void found(ac_sup_app_t *app, const ac_sup_conf_t *conf)
 
     app->conf = *conf;
     if (moves) {
-        ac_move_begin(app);
+        ac_move_begin(app, app->suspected ? app->suspected : app->sup->now);
     }
     ac_crowd_reset(app);
     if (is_wanted(app) && !app->pause) {
@@ -396,6 +399,9 @@ void ac_sup_looked(ac_sup_app_t *app, const ac_result_t *res, const ac_sup_conf_
     else {
         found(app, conf);
     }
+    if (!app->hinted) {
+        app->suspected = 0;
+    }
     ac_settle(app);
 }
 
@@ -413,7 +419,7 @@ ac_sup_app_t *ac_sup_configure(ac_sup_t *sup, uint64_t id, const unsigned char *
         app->conf = *conf;
         app->offline = 0;
         if (conf->inside) {
-            ac_move_begin(app);
+            ac_move_begin(app, app->sup->now);
         }
         else {
             app->moving = app->left_behind = 0;

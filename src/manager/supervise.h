@@ -147,6 +147,7 @@ struct ac_sup_app_t {
     apr_time_t crowded_since;   /* 0: not crowded */
     apr_time_t roomy_since;
     apr_time_t moved;           /* into httpd's children: when */
+    apr_time_t suspected;       /* since then its folder may be another; 0: it is not */
     ac_sup_view_t view;         /* as published */
     ac_sup_slot_t *slots;
     unsigned n_slots;
@@ -239,6 +240,8 @@ void ac_sup_remember(const ac_sup_app_t *app, ac_sup_memory_t *memory);
 /* Before ac_sup_config_end(), for an app that is as it was. */
 void ac_sup_recall(ac_sup_app_t *app, const ac_sup_memory_t *memory);
 
+/* Before a hint or a look: what that finds new may be so since then. */
+void ac_sup_suspect(ac_sup_app_t *app, apr_time_t since);
 /* For an app that children of httpd host, where one asks all the same, before
  * ac_sup_wake(): since when that child is there, 0: not known. */
 void ac_sup_asked(ac_sup_app_t *app, apr_time_t since);

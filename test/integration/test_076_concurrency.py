@@ -104,6 +104,7 @@ def test_one_connection_at_a_time(one, httpd):
 def test_who_waits_too_long_is_told(httpd):
     httpd.allow("app hasty is not available")
     hasty = httpd.made["hasty"]
+    wait_for(lambda: httpd.get("/hasty/pid").status == 200, what="its start")
     gate, held = hasty.gate(), []
     thread = threading.Thread(target=lambda: held.append(
         httpd.get(hasty.target("hold", gate=gate))))

@@ -210,7 +210,7 @@ def test_a_slow_chunked_body(app, httpd, way):
 def test_a_slow_reader(app, httpd, way):
     size = 20 << 20
     with ask(httpd, way, "GET", f"/probe/big-async?n={size}&tag=slow") as raw:
-        app.wait_event("again", tag="slow")
+        app.wait_event("again", 30, tag="slow")
         body = raw.response().body
     assert len(body) == size and body == pattern(size)
     event = app.wait_event("async", tag="slow")

@@ -64,9 +64,8 @@ def replace_under(clients, env, times):
         old = pids(env)
         env.write("apps", "busy", "tmp", "restart.txt", text=str(i))
         await_replacement(env, old)
-    answers = clients.finish()
-    assert len(answers) > 20
-    assert set(answers) == {200}
+    wait_for(lambda: len(clients.answers) > 20, 30, "answers")
+    assert set(clients.finish()) == {200}
 
 
 def test_no_request_fails_while_the_child_is_replaced(httpd):

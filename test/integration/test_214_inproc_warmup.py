@@ -84,7 +84,7 @@ def test_bad_answer_is_a_failed_start(httpd, path, why):
     start(httpd, "sick", f"AppCoreWarmUpPath {path}", FEW)
     httpd.wait_log(r"app sick did not start in process \(500\.30\): the warm-up request "
                    rf"for .*{why}")
-    httpd.wait_log(GIVEN_UP)
+    httpd.wait_log(GIVEN_UP, 30)
     assert client.request(httpd.port, "/still.txt").text == "there"
     wait_for(lambda: client.request(httpd.port, "/sick/").status == 503, 20, "503")
 

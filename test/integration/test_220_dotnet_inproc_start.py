@@ -254,8 +254,8 @@ def test_stop_application_fails_no_request(server):
         old = server.pid()
         server.get("/stop")
         server.has_another(old)
-    answers = clients.finish()
-    assert len(answers) > 100 and set(answers) == {200}
+    wait_for(lambda: len(clients.answers) > 100, 30, "answers")
+    assert set(clients.finish()) == {200}
 
 
 @pytest.mark.parametrize("code", [0, 4])

@@ -6,6 +6,7 @@ installation is missing."""
 
 import os
 import shutil
+import signal
 
 import pytest
 
@@ -143,6 +144,27 @@ def test_web_config_changes_the_model(httpd):
         load.check()
         wait_for(lambda: len(httpd.app_processes()) == (model != "inprocess"), 30,
                  "the end of what is not needed")
+
+
+@ids("SD12")
+def test_change_of_the_model_that_the_supervisor_notices_late(httpd):
+    """The child notices by itself, and its successor is there before the supervisor
+    knows what for: it ends the process all the same."""
+    folder = deploy(httpd, "late")
+    models = [web_config(hostingModel=m) for m in ("outofprocess", "inprocess")]
+    httpd.write("apps", "late", "web.config", text=models[0])
+    httpd.start(f"{ONE_CHILD}{INSIDE}\nAppCoreMount /late {folder}\n")
+    before = pid(httpd, "late")
+    assert not runs_inside(httpd, "late")
+    manager = httpd.helper("manager")
+    os.kill(manager, signal.SIGSTOP)
+    try:
+        httpd.write("apps", "late", "web.config", text=models[1])
+        wait_for(lambda: runs_inside(httpd, "late"), 30, "the app in process")
+    finally:
+        os.kill(manager, signal.SIGCONT)
+    wait_for(lambda: not alive(before), 30, "the end of where it ran")
+    assert runs_inside(httpd, "late")
 
 
 @ids("ST16")

@@ -325,6 +325,31 @@ START_TEST(test_hint_during_a_look_asks_again)
 }
 END_TEST
 
+START_TEST(test_child_may_know_of_a_move_before_the_look)
+{
+    ac_sup_conf_t conf = conf_default();
+    ac_marks_t changed = { 1, 11, 0, 0, 0 };
+    ac_result_t ok = AC_RESULT_OK;
+    apr_time_t hinted_at;
+
+    run();
+    pass(apr_time_from_sec(1));
+    hinted_at = now;
+    pass(apr_time_from_sec(1));
+    ac_sup_suspect(app(), hinted_at);
+    ac_sup_hint(app());
+    ck_done("look");
+    conf.inside = 1;
+    ac_sup_surveyed(app(), &changed, 0);
+    ac_sup_looked(app(), &ok, &conf);
+    ac_sup_oldest(app(), hinted_at - 1);
+    ck_assert_int_eq(proc(1)->is.state, AC_PROC_READY);
+    ac_sup_oldest(app(), hinted_at);
+    ck_assert_int_eq(proc(1)->is.state, AC_PROC_DRAIN);
+    ck_assert_int_eq(app()->suspected, 0);
+}
+END_TEST
+
 START_TEST(test_other_settings_forget_the_page)
 {
     ac_sup_conf_t conf = conf_default();
@@ -387,8 +412,9 @@ START_TEST(test_page_at_once_files_when_settled)
     ck_assert(ac_hint_due(&hint) == SECOND + AC_HINT_SETTLE_MAX);
     ac_hint_take(&hint, AC_HINT_NOW, SECOND + MS(150));
     ck_assert(ac_hint_due(&hint) == SECOND + MS(150));
+    ck_assert(hint.first == SECOND);
     ac_hint_looked(&hint, SECOND + MS(150));
-    ck_assert(ac_hint_due(&hint) == 0);
+    ck_assert(ac_hint_due(&hint) == 0 && hint.first == 0);
 }
 END_TEST
 
@@ -492,6 +518,7 @@ TCase *folder_case(void)
     tcase_add_test(tc, test_fault_of_a_changed_folder_keeps_the_old_process);
     tcase_add_test(tc, test_fault_buries_what_waits_for_its_start);
     tcase_add_test(tc, test_hint_during_a_look_asks_again);
+    tcase_add_test(tc, test_child_may_know_of_a_move_before_the_look);
     tcase_add_test(tc, test_other_settings_forget_the_page);
     tcase_add_test(tc, test_what_events_say);
     tcase_add_test(tc, test_page_at_once_files_when_settled);
