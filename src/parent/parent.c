@@ -24,7 +24,8 @@
 
 APLOG_USE_MODULE(appcore);
 
-#define ACK_TIME apr_time_from_sec(2)
+/* A new keeper ends what another one left before it answers. */
+#define ACK_TIME apr_time_from_sec(5)
 #define STOP_GRACE apr_time_from_sec(5)
 #define LEAVE_TIME apr_time_from_sec(1)
 /* A keeper that lives this long, in seconds, ended for a reason of its own. */
