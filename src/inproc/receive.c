@@ -116,12 +116,12 @@ static void await_stream(int fd)
 }
 
 /* Nothing has come: 0 to look again, or what read() answers. */
-static int wait_for_body(ac_call_t *call, int stream, apr_time_t *puntil)
+static int wait_for_body(ac_call_t *call, int stream, int waits, apr_time_t *puntil)
 {
     if (call->body->blocking) {
         return fault(call, APPCORE_TIMEOUT);
     }
-    if (stream < 0 || atomic_load(&call->gone)) {
+    if (!waits || stream < 0 || atomic_load(&call->gone)) {
         return again(call);
     }
     if (!*puntil) {
@@ -141,7 +141,8 @@ static int64_t read_body(ac_call_t *call, char *to, size_t size, uint32_t flags)
     if (!body) {
         return 0;
     }
-    waits = !(flags & APPCORE_NONBLOCK) || call->r->connection->master;
+    /* An app that reads a stream would else write nothing until its client sends. */
+    waits = !(flags & APPCORE_NONBLOCK) || (call->r->connection->master && stream < 0);
     body->blocking = waits && stream < 0 && !atomic_load(&call->gone);
     ac_body_release(body);
     while (APR_BRIGADE_EMPTY(in)) {
@@ -152,7 +153,7 @@ static int64_t read_body(ac_call_t *call, char *to, size_t size, uint32_t flags)
             return 0;
         }
         if (APR_STATUS_IS_EAGAIN(rv)) {
-            error = wait_for_body(call, stream, &until);
+            error = wait_for_body(call, stream, waits, &until);
         }
         else if (rv != APR_SUCCESS) {
             error = fault(call, fault_of(call, rv));

@@ -12,6 +12,8 @@ import dotnet
 import env as environment
 import inproc
 import websocket
+from probe import NOTICED
+from processes import wait_for
 from test_163_h2_websocket import Client, h2, knows_websockets
 from test_163_h2_websocket import pytestmark as needs
 from test_230_dotnet_inproc import await_standstill
@@ -87,7 +89,7 @@ def test_reset_of_an_answer_that_has_begun(httpd):
 
 
 def test_exception_while_the_body_is_awaited(httpd):
-    """The worker that would answer waits in that read; nothing has gone out."""
+    """Nothing has gone out."""
     with Watching(httpd.port) as client:
         stream = client.ask("/app/throw/reading", (":method", "POST"), end=False)
         httpd.wait_log("An unhandled exception was thrown by the application")
@@ -111,6 +113,35 @@ def test_files(httpd):
     with Watching(httpd.port) as client:
         stream = client.fetch(f"/file?path={path}")
         assert client.heard[stream] == data and not client.codes
+
+
+@pytest.mark.parametrize("late", ["false", "true"])
+def test_answer_begins_while_the_body_is_awaited(httpd, late):
+    """As streams of gRPC in both directions do."""
+    with Watching(httpd.port) as client:
+        stream = client.ask(f"/app/rules/duplex?late={late}", (":method", "POST"),
+                            end=False)
+        client.hear(stream, b"tick 0\ntick 1\ntick 2\n")
+        client.say(stream, b"data")
+        client.h2.end_stream(stream)
+        client.write()
+        client.until(lambda: stream in client.over, "the end")
+        assert client.heard[stream] == b"read 4"
+
+
+def test_client_that_resets_while_its_body_is_awaited(httpd):
+    def inside():
+        return httpd.get("/app/counts").json()["inside"]
+
+    before = inside()
+    with Watching(httpd.port) as client:
+        stream = client.ask("/app/read/forever", (":method", "POST"), end=False)
+        client.say(stream, b"data")
+        wait_for(lambda: inside() == before + 1, 10, "the request")
+        client.h2.reset_stream(stream)
+        client.write()
+        wait_for(lambda: inside() == before, NOTICED + 1, "its end")
+        assert client.fetch("/") not in client.codes
 
 
 class Deaf(Watching):

@@ -35,6 +35,20 @@ internal static class Rules
             thread.Name = "of another request";
             return before;
         });
+        app.MapPost("/rules/duplex", async (HttpContext c, bool late) =>
+        {
+            var body = new byte[100];
+            var read = late ? Task.Run(() => c.Request.Body.ReadAsync(body, 0, 100))
+                            : c.Request.Body.ReadAsync(body, 0, 100);
+
+            for (var i = 0; i < 3; i++)
+            {
+                await Task.Delay(20);
+                await c.Response.WriteAsync($"tick {i}\n");
+                await c.Response.Body.FlushAsync();
+            }
+            await c.Response.WriteAsync($"read {await read}");
+        });
         app.MapGet("/rules/nobody", (HttpContext c) =>
         {
             c.Connection.RemoteIpAddress = null;
