@@ -176,7 +176,7 @@ static int64_t read_stream(ac_call_t *call, char *to, size_t size, uint32_t flag
 {
     request_rec *r = call->r;
     apr_bucket_brigade *in = input(call);
-    int stream = stream_of(call);
+    int stream = stream_of(call), looks = 0;
     int64_t n;
 
     for (;;) {
@@ -202,6 +202,10 @@ static int64_t read_stream(ac_call_t *call, char *to, size_t size, uint32_t flag
             return 0;
         }
         if (APR_STATUS_IS_EAGAIN(rv) || (rv == APR_SUCCESS && APR_BRIGADE_EMPTY(in))) {
+            /* httpd reads a closed socket as nothing, and only then as its end. */
+            if (atomic_load(&call->gone) && !looks++) {
+                continue;
+            }
             if ((flags & APPCORE_NONBLOCK) || atomic_load(&call->gone)) {
                 return again(call);
             }
