@@ -28,7 +28,9 @@ APLOG_USE_MODULE(appcore);
 #define WHY_MAX 1000
 /* Nothing that httpd's parent would take for more than the end of a child. */
 #define EXITED 1
+/* While apps start, and afterwards. */
 #define SIGNALS_EVERY apr_time_from_msec(100)
+#define SIGNALS_LATER apr_time_from_msec(400)
 
 static struct {
     ac_inproc_t **by_index;     /* of ac_mount_t */
@@ -362,7 +364,8 @@ static int exiting(int status)
     return EXITED;
 }
 
-/* Restores the handlers of an app that started late, too. */
+/* Also those of an app that starts late, or of a runtime that sets some when they are
+ * first of use. */
 static apr_time_t do_signals(apr_time_t now)
 {
     int starting;
@@ -371,7 +374,7 @@ static apr_time_t do_signals(apr_time_t now)
     starting = apps.starting;
     pthread_mutex_unlock(&apps.mutex);
     ac_guard_restore_signals();
-    return starting ? now + SIGNALS_EVERY : 0;
+    return now + (starting ? SIGNALS_EVERY : SIGNALS_LATER);
 }
 
 static int is_threaded(void)
@@ -401,8 +404,8 @@ void ac_inproc_child_init(apr_pool_t *pchild, server_rec *s)
     redirect_output(s, pchild);
     ac_guard_init(exiting, threaded);
     ac_leave_init(s, threaded);
-    ac_minder_add(do_signals);
-    ac_minder_add(ac_outcome_check_limits);
+    ac_minder_add(AC_MINDER_CHILD, do_signals);
+    ac_minder_add(AC_MINDER_CHILD, ac_outcome_check_limits);
     ac_watch_init();
     ac_end_init(pchild, threaded);
     ac_inproc_start_init(threaded);

@@ -30,7 +30,8 @@ static __thread ac_frame_t *innermost;
 void ac_call_child_init(apr_pool_t *pchild)
 {
     ac_thread_init(pchild);
-    ac_minder_add(ac_call_mind);
+    ac_minder_add(AC_MINDER_CHILD, ac_call_expire);
+    ac_minder_add(AC_MINDER_CALLBACKS, ac_call_mind);
 }
 
 /* Numbers and threads */

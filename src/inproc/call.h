@@ -128,9 +128,10 @@ typedef enum ac_call_end_e {
  * what the handler returns. */
 int ac_call_finish(ac_call_t *call, int result, ac_call_end_e *pend);
 
-/* A duty of the minder: tells apps of clients that left while they were busy with
- * their requests, and ends what is still pending when its child should have ended. */
+/* Duties of the minders: telling apps of clients that left while they were busy with
+ * their requests; ending what is still pending when its child should have ended. */
 apr_time_t ac_call_mind(apr_time_t now);
+apr_time_t ac_call_expire(apr_time_t now);
 /* The first one at that index or behind it; *pindex is where to go on. */
 ac_call_t *ac_call_next(uint32_t *pindex);
 

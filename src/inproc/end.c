@@ -21,7 +21,7 @@ APLOG_USE_MODULE(appcore);
 
 /* What an app may take beyond its limit to notice that itself. */
 #define SLACK apr_time_from_msec(200)
-/* For a callback that the minder is in, where the limits of apps are shorter. */
+/* For a minder, where the limits of apps are shorter: it may get no processor. */
 #define PATIENCE apr_time_from_sec(1)
 
 static struct {
@@ -247,13 +247,29 @@ static void name_stuck(apr_interval_time_t limit)
     }
 }
 
-/* A callback that it is in has the time that requests have, and shutdown(), the last
- * call of all, comes behind it. */
-static int stop_minder(void)
+static void warn(const char *why)
+{
+    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, ap_server_conf, "%s; this process ends "
+                 "without it", why);
+}
+
+/* 1 if they have ended. A callback that one of them is in has the time that requests
+ * have, and shutdown(), the last call of all, comes behind it. */
+static int stop_minders(void)
 {
     apr_interval_time_t limit = longest(ac_leave_for_requests);
+    int child, callbacks;
 
-    return ac_minder_stop(limit > PATIENCE ? limit : PATIENCE);
+    child = ac_minder_stop(AC_MINDER_CHILD, PATIENCE);
+    callbacks = ac_minder_stop(AC_MINDER_CALLBACKS, limit > PATIENCE ? limit : PATIENCE);
+    child = child || ac_minder_stop(AC_MINDER_CHILD, 0);
+    if (!child) {
+        warn("the file system of an app in process does not answer");
+    }
+    if (!callbacks) {
+        warn("an app in process did not return from on_disconnect()");
+    }
+    return child && callbacks;
 }
 
 /* Before anything else in the child's pool goes: apps may use all of it. Afterwards
@@ -266,17 +282,11 @@ static apr_status_t finish(void *unused)
     (void)unused;
     ac_inproc_close();
     ac_guard_expect_exit();
-    minded = stop_minder();
+    minded = stop_minders();
     started = end_starts(ac_clock_now() + SLACK);
     limit = longest(ac_leave_left);
     begin_all();
     all = wait_for_all(limit + SLACK);
-    minded = minded || ac_minder_stop(0);
-    if (!minded) {
-        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, ap_server_conf, "an app in process "
-                     "did not return from on_disconnect(), or a file system does not "
-                     "answer; its process ends without it");
-    }
     name_stuck(limit);
     if (!minded || !started || !all) {
         _exit(0);
@@ -294,6 +304,6 @@ void ac_end_init(apr_pool_t *pchild, int is_threaded)
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&end.changed, &attr);
     pthread_condattr_destroy(&attr);
-    ac_minder_add(do_quiesce);
+    ac_minder_add(AC_MINDER_CHILD, do_quiesce);
     apr_pool_pre_cleanup_register(pchild, NULL, finish);
 }

@@ -183,5 +183,5 @@ void ac_leave_init(server_rec *s, int is_threaded)
 {
     leave.is_threaded = is_threaded;
     leave.server = s;
-    ac_minder_add(do_leave);
+    ac_minder_add(AC_MINDER_CHILD, do_leave);
 }

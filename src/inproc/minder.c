@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "inproc/thread.h"
 
-static struct {
+typedef struct minder_t {
     ac_minder_fn *duties[AC_MINDER_DUTIES];
     int n;
     int event_fd;
@@ -20,35 +20,47 @@ static struct {
     pthread_t thread;
     int running;
     _Atomic int stop;
-} minder = { .event_fd = -1, .watched = -1 };
+} minder_t;
 
-void ac_minder_add(ac_minder_fn *fn)
+static minder_t minders[AC_MINDERS] = {
+    [AC_MINDER_CHILD] = { .event_fd = -1, .watched = -1 },
+    [AC_MINDER_CALLBACKS] = { .event_fd = -1, .watched = -1 },
+};
+
+void ac_minder_add(ac_minder_e which, ac_minder_fn *fn)
 {
-    if (minder.n < AC_MINDER_DUTIES) {
-        minder.duties[minder.n++] = fn;
+    minder_t *minder = &minders[which];
+
+    if (minder->n < AC_MINDER_DUTIES) {
+        minder->duties[minder->n++] = fn;
     }
 }
 
 void ac_minder_watch(int fd)
 {
-    minder.watched = fd;
+    minders[AC_MINDER_CHILD].watched = fd;
+}
+
+static void wake(const minder_t *minder)
+{
+    if (minder->event_fd >= 0) {
+        eventfd_write(minder->event_fd, 1);
+    }
 }
 
 void ac_minder_wake(void)
 {
-    if (minder.event_fd >= 0) {
-        eventfd_write(minder.event_fd, 1);
-    }
+    wake(&minders[AC_MINDER_CHILD]);
 }
 
 /* The earliest time that any of them asks for. */
-static apr_time_t do_duties(void)
+static apr_time_t do_duties(const minder_t *minder)
 {
     apr_time_t next = 0;
     int i;
 
-    for (i = 0; i < minder.n; ++i) {
-        next = ac_clock_earlier(next, minder.duties[i](ac_clock_now()));
+    for (i = 0; i < minder->n; ++i) {
+        next = ac_clock_earlier(next, minder->duties[i](ac_clock_now()));
     }
     return next;
 }
@@ -60,49 +72,62 @@ static int timeout_until(apr_time_t when)
     return when == 0 ? -1 : left <= 0 ? 0 : (int)(left / 1000) + 1;
 }
 
-static void *run(void *unused)
+static void *run(void *data)
 {
+    minder_t *minder = data;
     struct pollfd fds[2] = {
-        { .fd = minder.event_fd, .events = POLLIN },
-        { .fd = minder.watched, .events = POLLIN },
+        { .fd = minder->event_fd, .events = POLLIN },
+        { .fd = minder->watched, .events = POLLIN },
     };
     eventfd_t n;
 
-    (void)unused;
-    while (!atomic_load(&minder.stop)) {
-        int timeout = timeout_until(do_duties());
+    while (!atomic_load(&minder->stop)) {
+        int timeout = timeout_until(do_duties(minder));
 
         if (poll(fds, 2, timeout) > 0 && fds[0].revents) {
-            eventfd_read(minder.event_fd, &n);
+            eventfd_read(minder->event_fd, &n);
         }
     }
     return NULL;
 }
 
-apr_status_t ac_minder_start(void)
+static apr_status_t start(minder_t *minder)
 {
     sigset_t all, before;
     int rv;
 
-    minder.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (minder.event_fd < 0) {
+    minder->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (minder->event_fd < 0) {
         return APR_EGENERAL;
     }
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    rv = pthread_create(&minder.thread, NULL, run, NULL);
+    rv = pthread_create(&minder->thread, NULL, run, minder);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    minder.running = rv == 0;
+    minder->running = rv == 0;
     return rv;
 }
 
-int ac_minder_stop(apr_interval_time_t patience)
+apr_status_t ac_minder_start(void)
 {
-    if (!minder.running) {
+    apr_status_t rv = APR_SUCCESS;
+    int i;
+
+    for (i = 0; rv == APR_SUCCESS && i < AC_MINDERS; ++i) {
+        rv = start(&minders[i]);
+    }
+    return rv;
+}
+
+int ac_minder_stop(ac_minder_e which, apr_interval_time_t patience)
+{
+    minder_t *minder = &minders[which];
+
+    if (!minder->running) {
         return 1;
     }
-    atomic_store(&minder.stop, 1);
-    ac_minder_wake();
-    minder.running = !ac_thread_join(minder.thread, patience);
-    return !minder.running;
+    atomic_store(&minder->stop, 1);
+    wake(minder);
+    minder->running = !ac_thread_join(minder->thread, patience);
+    return !minder->running;
 }

@@ -131,25 +131,47 @@ short ac_call_look(const ac_call_t *call)
     return poll(&pfd, 1, 0) > 0 ? pfd.revents : 0;
 }
 
-/* With the mutex locked. The child waits for its requests, so one that nobody ends
- * would keep it, and the app in it, for ever. First the client goes, of which the app
- * is told; what it does not complete then is over without it. */
+/* The child waits for its requests, so one that nobody ends would keep it, and the app
+ * in it, for ever. First the client goes, of which the app is told; what it does not
+ * complete then is over without it. stopping: since when the child is. */
 static void expire(ac_call_t *call, apr_interval_time_t stopping)
 {
-    apr_interval_time_t over =
-        stopping - apr_time_from_msec((apr_time_t)call->inproc->config.shutdown_ms);
-
-    if (call->state != AC_CALL_WAITING || over < 0 || call->completed) {
+    if (!atomic_load(&call->slot.number)) {
         return;
     }
-    ac_call_cut_off(call, 0);
-    if (over > LAST_WORDS) {
-        ac_call_complete(call, APPCORE_FAILED);
+    pthread_mutex_lock(&call->mutex);
+    if (call->state == AC_CALL_WAITING && !call->completed) {
+        apr_interval_time_t over = stopping - apr_time_from_msec(
+            (apr_time_t)call->inproc->config.shutdown_ms);
+
+        if (over >= 0) {
+            ac_call_cut_off(call, 0);
+        }
+        if (over > LAST_WORDS) {
+            ac_call_complete(call, APPCORE_FAILED);
+        }
     }
+    pthread_mutex_unlock(&call->mutex);
 }
 
-/* stopping: since when the child is, 0 if it is not. */
-static void mind(ac_call_t *call, apr_time_t now, apr_interval_time_t stopping)
+apr_time_t ac_call_expire(apr_time_t now)
+{
+    static apr_time_t stops_since;
+    ac_call_t *call;
+    uint32_t at = 0;
+
+    if (!ac_leave_stopping()) {
+        return 0;
+    }
+    stops_since = stops_since ? stops_since : now;
+    while ((call = ac_call_next(&at))) {
+        expire(call, now - stops_since);
+    }
+    return now + MIND_EVERY;
+}
+
+/* now: of the time of day. */
+static void mind(ac_call_t *call, apr_time_t now)
 {
     int mine = 0;
 
@@ -157,9 +179,6 @@ static void mind(ac_call_t *call, apr_time_t now, apr_interval_time_t stopping)
         return;
     }
     pthread_mutex_lock(&call->mutex);
-    if (stopping && atomic_load(&call->slot.number)) {
-        expire(call, stopping);
-    }
     if (atomic_load(&call->slot.number) && call->state == AC_CALL_APP && !call->told
         && now - call->r->request_time > MIND_AFTER
         && has_left(call, ac_call_look(call))) {
@@ -179,16 +198,12 @@ static void mind(ac_call_t *call, apr_time_t now, apr_interval_time_t stopping)
 
 apr_time_t ac_call_mind(apr_time_t now)
 {
-    static apr_time_t stops_since;
     apr_time_t wall = apr_time_now();
     ac_call_t *call;
     uint32_t at = 0;
 
-    if (!stops_since && ac_leave_stopping()) {
-        stops_since = now;
-    }
     while ((call = ac_call_next(&at))) {
-        mind(call, wall, stops_since ? now - stops_since + 1 : 0);
+        mind(call, wall);
     }
     return now + MIND_EVERY;
 }

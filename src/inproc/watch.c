@@ -295,6 +295,6 @@ int ac_watch_init(void)
     watch.fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     watch.due = ac_clock_now();
     ac_minder_watch(watch.fd);
-    ac_minder_add(do_watch);
+    ac_minder_add(AC_MINDER_CHILD, do_watch);
     return watch.fd;
 }

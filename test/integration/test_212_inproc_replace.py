@@ -101,6 +101,27 @@ def test_long_request_outlives_the_replacement(httpd, mode):
     assert "ended while it hosted apps" not in httpd.log_text()
 
 
+@pytest.mark.skipif(environment.MPM == "prefork", reason="each request has its child")
+def test_callback_that_takes_its_time_holds_up_nothing_else(httpd):
+    """An app that does not return when it is told of a client that left."""
+    app = probe.Probe(httpd, "told", "AppCoreEnvironmentVariable PROBE_DISCONNECT wait")
+    tmp = os.path.join(app.folder, "tmp")
+    os.mkdir(tmp)
+    httpd.start(app.conf() + ONE)
+    assert httpd.get("/told/hello").status == 200
+    old = pids(httpd)
+    leaves = probe.ask(httpd, "http", "GET", "/told/hold?tag=left&gate=busy")
+    app.wait_event("hold", tag="left")
+    leaves.socket.close()
+    app.wait_event("disconnect", tag="left")
+    httpd.write("apps", "told", "tmp", "restart.txt", text="now")
+    wait_for(lambda: int(httpd.get("/told/pid").text) not in old, 30, "another child")
+    assert not app.events("release", tag="left")
+    app.open("told")
+    await_replacement(httpd, old)
+    app.check()
+
+
 def test_app_that_ends_is_replaced(httpd):
     """What comes in between is told to come again, at worst."""
     httpd.allow("app ending has ended with exit code 3: somebody asked for it",

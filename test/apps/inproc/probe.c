@@ -343,6 +343,9 @@ static void app_on_disconnect(void *app, appcore_request id, void *data)
     }
     event("disconnect", "\"name\":\"%s\",\"tag\":\"%s\"", call->name,
           query(call, "tag", ""));
+    if (!strcmp(probe_setting("PROBE_DISCONNECT", ""), "wait")) {
+        probe_wait(NULL, "told");
+    }
 }
 
 static void app_release(void *app, appcore_request id, void *data)
