@@ -3,6 +3,7 @@
 """What apps were never told and rely on: how Kestrel and IIS go about callbacks that
 fail, lengths, status codes, header fields that are removed."""
 
+import contextlib
 import os
 
 import pytest
@@ -50,6 +51,20 @@ def test_callback_that_fails_before_the_response(httpd, caught):
     assert answer.status == 500 and answer.body == b""
     seen = {"false": "nothing", "true": "ObjectDisposedException False"}[caught]
     assert get(httpd, "/seen").text == seen
+
+
+@pytest.mark.parametrize("blocks", ["false", "true"])
+def test_request_without_an_answer(httpd, blocks):
+    """Logs and metrics of the app tell its status, and none of a fault."""
+    with httpd.raw() as raw:
+        raw.send(f"POST /app/rules/aborted?blocks={blocks} HTTP/1.1\r\nHost: x\r\n"
+                 "Content-Length: 5\r\n\r\nsome")
+        if blocks == "false":
+            with contextlib.suppress(ConnectionResetError):
+                assert raw.receive() == b""
+        else:
+            wait_for(lambda: get(httpd, "/seen").text == "", 10, "the request")
+    wait_for(lambda: get(httpd, "/seen").text == "499 True", 10, "its end")
 
 
 @pytest.mark.parametrize("late", ["false", "true"])

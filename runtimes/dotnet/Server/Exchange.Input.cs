@@ -221,13 +221,20 @@ internal abstract unsafe partial class Exchange : IValueTaskSource<int>
             Result.Timeout => throw new BadHttpRequestException(
                 "Reading the request body timed out due to data arriving too slowly.",
                 StatusCodes.Status408RequestTimeout),
-            Result.Gone => throw Disconnected(),
+            Result.Gone => throw Lost(),
             _ => throw new IOException($"The request cannot be read ({n})"),
         };
     }
 
     private static BadHttpRequestException TooLarge() => new(
         "Request body too large.", StatusCodes.Status413PayloadTooLarge);
+
+    // Perhaps before on_disconnect() says so: what the app makes of it is no fault.
+    private ConnectionResetException Lost()
+    {
+        Disconnect(_request);
+        return Disconnected();
+    }
 
     private static ConnectionResetException Disconnected() =>
         new("The client has disconnected");

@@ -407,6 +407,11 @@ internal abstract partial class Exchange
 
     private void Finish(Exception? error)
     {
+        if (_isAborted && !_hasStarted && error is not BadHttpRequestException)
+        {
+            // For logs and metrics: nobody was told that all is well.
+            _status = StatusCodes.Status499ClientClosedRequest;
+        }
         if (error == null && IsTooShort(out var problem))
         {
             Failed(error = problem!);

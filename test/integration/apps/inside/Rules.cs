@@ -69,6 +69,18 @@ internal static class Rules
             });
             return "x";
         });
+        app.MapPost("/rules/aborted", (HttpContext c, bool blocks) =>
+        {
+            s_seen = "";
+            c.Response.OnCompleted(() => See(
+                $"{c.Response.StatusCode} {c.RequestAborted.IsCancellationRequested}"));
+            if (!blocks)
+            {
+                c.Abort();
+            }
+            return new StreamReader(c.Request.Body).ReadToEndAsync().GetAwaiter()
+                .GetResult();
+        });
         app.MapGet("/rules/starting", async (HttpContext c, bool caught) =>
         {
             c.Response.OnStarting(() => throw new InvalidDataException("on purpose"));
