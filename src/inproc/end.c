@@ -21,7 +21,7 @@ APLOG_USE_MODULE(appcore);
 
 /* What an app may take beyond its limit to notice that itself. */
 #define SLACK apr_time_from_msec(200)
-/* For a minder, where the limits of apps are shorter: it may get no processor. */
+/* For a minder, where the limits of apps are shorter. */
 #define PATIENCE apr_time_from_sec(1)
 
 static struct {
@@ -247,29 +247,18 @@ static void name_stuck(apr_interval_time_t limit)
     }
 }
 
-static void warn(const char *why)
-{
-    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, ap_server_conf, "%s; this process ends "
-                 "without it", why);
-}
-
-/* 1 if they have ended. A callback that one of them is in has the time that requests
- * have, and shutdown(), the last call of all, comes behind it. */
-static int stop_minders(void)
+/* 1 if it has ended. A callback that it is in has the time that requests have, and
+ * shutdown(), the last call of all, comes behind it. It also may get no processor. */
+static int stop_minder(ac_minder_e which, const char *why)
 {
     apr_interval_time_t limit = longest(ac_leave_for_requests);
-    int child, callbacks;
+    int is_over = ac_minder_stop(which, limit > PATIENCE ? limit : PATIENCE);
 
-    child = ac_minder_stop(AC_MINDER_CHILD, PATIENCE);
-    callbacks = ac_minder_stop(AC_MINDER_CALLBACKS, limit > PATIENCE ? limit : PATIENCE);
-    child = child || ac_minder_stop(AC_MINDER_CHILD, 0);
-    if (!child) {
-        warn("the file system of an app in process does not answer");
+    if (!is_over) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, ap_server_conf, "%s; its process "
+                     "ends without it", why);
     }
-    if (!callbacks) {
-        warn("an app in process did not return from on_disconnect()");
-    }
-    return child && callbacks;
+    return is_over;
 }
 
 /* Before anything else in the child's pool goes: apps may use all of it. Afterwards
@@ -282,7 +271,10 @@ static apr_status_t finish(void *unused)
     (void)unused;
     ac_inproc_close();
     ac_guard_expect_exit();
-    minded = stop_minders();
+    minded = stop_minder(AC_MINDER_CALLBACKS, "an app in process did not return from "
+                         "on_disconnect()");
+    minded &= stop_minder(AC_MINDER_CHILD, "the folder of an app in process cannot be "
+                          "looked at");
     started = end_starts(ac_clock_now() + SLACK);
     limit = longest(ac_leave_left);
     begin_all();
