@@ -146,7 +146,6 @@ static int join_queue(ac_inside_t *s)
     s->task->watch_client = !ap_request_has_body(s->task->r);
     s->task->deadline = ac_clock_now() + set->queue_time.v;
     ac_inproc_join(s->inproc, &s->waiter);
-    ac_workers_slow(&s->permit);
     return 1;
 }
 
@@ -230,7 +229,8 @@ static int step(ac_task_t *task)
     if (state != AC_INPROC_READY) {
         return ac_error_inside(task->r, s->mount, s->inproc);
     }
-    if (!s->permit.app && !ac_workers_try(&s->permit, task->r, s->mount)) {
+    /* All that waited come back at the same moment, so that a moment has to do. */
+    if (!s->permit.app && !ac_workers_enter(&s->permit, task->r, s->mount)) {
         return no_worker(task->r, s->mount);
     }
     task->got = task->got_client = 0;
@@ -320,6 +320,7 @@ static int wait_as_task(request_rec *r, const ac_mount_t *mount, ac_inproc_t *in
     s->task->hold = hold;
     s->task->parked = parked;
     s->task->end = end;
+    s->task->hurry = !s->permit.app;
     return ac_park_run(s->task);
 }
 
@@ -335,10 +336,14 @@ int ac_inside_serve(request_rec *r, const ac_mount_t *mount, ac_inproc_t *inproc
         return ac_error_inside(r, mount, inproc);
     }
     ac_park_hold(r->connection, mount->spec->set->keep_alive_hold.v);
-    if (!ac_workers_enter(&permit, r, mount)) {
+    if (state != AC_INPROC_READY) {
+        /* Who need not hold a worker to wait for the start needs no permit yet. */
+        ac_workers_try(&permit, r, mount);
+    }
+    else if (!ac_workers_enter(&permit, r, mount)) {
         return no_worker(r, mount);
     }
-    if (state == AC_INPROC_READY) {
+    else {
         rv = call_app(r, mount, inproc, &call);
     }
     if (rv == AC_TASK_WAIT) {

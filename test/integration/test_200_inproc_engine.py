@@ -20,6 +20,9 @@ pytestmark = pytest.mark.mpm
 BUILT = os.path.join(os.path.dirname(os.path.dirname(environment.MODULE)), "test", "apps",
                      "inproc")
 QUEUE = 3
+# Half of 16 workers an app may hold.
+CROWD = 14
+PARKS = environment.MPM == "event" and environment.PARK != "never"
 
 
 def install(env, name, *lines):
@@ -53,6 +56,7 @@ def httpd(env):
               + install(env, "probe")
               + install(env, "late", "AppCoreEnvironmentVariable PROBE_INIT late",
                         f"AppCoreQueueLimit {QUEUE}")
+              + install(env, "crowd", "AppCoreEnvironmentVariable PROBE_INIT late")
               + install(env, "slow", "AppCoreEnvironmentVariable PROBE_INIT late",
                         "AppCoreQueueTimeLimit 1s")
               + install(env, "few", "AppCoreMaxWorkers 1"))
@@ -117,6 +121,17 @@ def test_requests_wait_for_the_start(httpd):
         assert raw.response().text == "hello\n"
         raw.socket.close()
     assert httpd.get("/late/hello").status == 200
+
+
+@pytest.mark.skipif(not PARKS, reason="only the event MPM can park")
+def test_more_wait_for_the_start_than_may_hold_workers(httpd):
+    """None is refused, neither when they come at the same moment nor when it is over."""
+    waiting = [ask(httpd, "/crowd/hello") for _ in range(CROWD)]
+    assert httpd.get("/static.txt").text == "static"
+    open_gate(httpd, "crowd", "start")
+    assert [raw.response().status for raw in waiting] == [200] * CROWD
+    for raw in waiting:
+        raw.socket.close()
 
 
 def test_the_wait_has_a_limit(httpd):
