@@ -333,6 +333,7 @@ static void resume(ac_call_t *call, ac_task_t *task)
     call->rung &= !task->got;
     if (call->event_fd < 0) {
         call->event_fd = take_event_fd();
+        call->rung = 0;
     }
     pthread_mutex_unlock(&call->mutex);
     if (task->got) {

@@ -149,12 +149,56 @@ static apr_status_t check_size(ac_body_t *body)
     return APR_SUCCESS;
 }
 
+/* In the place of the output filters. */
+static apr_status_t take_refusal(ap_filter_t *f, apr_bucket_brigade *bb)
+{
+    int *pstatus = f->ctx;
+    apr_bucket *b;
+
+    for (b = APR_BRIGADE_FIRST(bb); b != APR_BRIGADE_SENTINEL(bb);
+         b = APR_BUCKET_NEXT(b)) {
+        if (AP_BUCKET_IS_ERROR(b)) {
+            *pstatus = ((ap_bucket_error *)b->data)->status;
+        }
+    }
+    apr_brigade_cleanup(bb);
+    return AP_FILTER_ERROR;
+}
+
+/* A filter of httpd's answers itself what it does not accept: before the app's answer,
+ * or in the middle of it. Here it says its status to us instead. And it takes the body
+ * of what is a proxy's for a response, which LimitRequestBody does not limit; once the
+ * answer has begun the request looks like one. */
+static apr_status_t read_client(ac_body_t *body, apr_read_type_e block, int *pstatus)
+{
+    static ap_filter_rec_t rec = {
+        .name = "appcore_refusal", .filter_func.out_func = take_refusal,
+        .ftype = AP_FTYPE_RESOURCE
+    };
+    request_rec *r = body->r;
+    ap_filter_t refusal = { .frec = &rec, .ctx = pstatus, .c = r->connection };
+    ap_filter_t *own = r->output_filters;
+    int proxyreq = r->proxyreq;
+    apr_status_t rv;
+
+    r->output_filters = &refusal;
+    r->proxyreq = PROXYREQ_NONE;
+    rv = ap_get_brigade(r->input_filters, body->in, AP_MODE_READBYTES, block, READ_SIZE);
+    r->proxyreq = proxyreq;
+    r->output_filters = own;
+    return rv;
+}
+
 /* One read from the client into `ready`. */
 static apr_status_t pull(ac_body_t *body, apr_read_type_e block)
 {
-    apr_status_t rv = ap_get_brigade(body->r->input_filters, body->in,
-                                     AP_MODE_READBYTES, block, READ_SIZE);
+    int refused = 0;
+    apr_status_t rv = read_client(body, block, &refused);
 
+    if (refused) {
+        apr_brigade_cleanup(body->in);
+        return fault(body, AP_FILTER_ERROR, refused);
+    }
     if (APR_STATUS_IS_EAGAIN(rv)) {
         return APR_EAGAIN;
     }

@@ -81,6 +81,21 @@ def test_wrong_chunks_end_the_request(raw, httpd, rest):
     raw.wait_event("closed")
 
 
+@pytest.mark.parametrize("path,rest", [("/raw/echo", "zz\r\nabc\r\n"),
+                                       ("/raw/limited/echo", "3e8\r\n" + "x" * 1000)],
+                         ids=["wrong", "too long"])
+def test_wrong_chunks_end_the_answer(raw, httpd, path, rest):
+    """Where it has begun; nobody takes half of it for the whole."""
+    httpd.allow("AH0", "app raw")
+    with httpd.raw() as client:
+        client.send(head("POST", path, "Transfer-Encoding: chunked") + "3\r\nabc\r\n")
+        answer = client.receive(b"abc\r\n")
+        client.send(rest)
+        answer += client.receive()
+    assert answer.endswith(b"\r\n3\r\nabc\r\n")
+    raw.wait_event("closed")
+
+
 def test_limit_request_body(raw, httpd):
     httpd.allow("AH0")
     path = "/raw/limited/digest"

@@ -49,9 +49,9 @@ Alias /probe/declined {env.path("htdocs", "there.txt")}
 <Directory {env.path("htdocs")}>
     Require all granted
 </Directory>
-<Location /probe/digest/limited>
+<LocationMatch "^/probe/.*/limited">
     LimitRequestBody {LIMIT}
-</Location>
+</LocationMatch>
 {env.made.conf()}{tls}""")
     return env
 
@@ -246,8 +246,21 @@ def test_a_body_that_nobody_reads(app, httpd, framing):
 def test_a_body_that_is_no_http(app, httpd):
     with ask(httpd, "http", "POST", "/probe/digest", "Transfer-Encoding: chunked",
              body=b"zz\r\n") as raw:
-        assert raw.response().status == 400
+        answer = raw.receive()
+    assert answer.startswith(b"HTTP/1.1 400 ") and answer.endswith(b"\r\n\r\nrefused\n")
     assert app.events("read")[0]["result"] == probe.MALFORMED
+
+
+@pytest.mark.parametrize("route", ["echo", "echo-async"])
+def test_an_answer_to_a_body_that_is_no_http(app, httpd, route):
+    """Once it has begun it breaks off; the end of the body is not that of the answer."""
+    httpd.allow("app probe")
+    with ask(httpd, "http", "POST", f"/probe/{route}", "Transfer-Encoding: chunked",
+             body=b"5\r\nhello\r\n") as raw:
+        text = raw.receive(b"hello")
+        raw.send("zz\r\n")
+        text += raw.receive()
+    assert text.endswith(b"\r\n5\r\nhello\r\n")
 
 
 def test_a_client_that_is_silent(app, httpd):
@@ -284,8 +297,18 @@ def test_httpd_limits_a_body(app, httpd):
     httpd.allow("Requested content-length", "AH01587", "AH01588")
     assert curl(httpd, "http", target, data=b"x" * LIMIT).status == 200
     assert curl(httpd, "http", target, data=b"x" * (LIMIT + 1)).status == 413
-    assert curl(httpd, "http", target, "-H", "Transfer-Encoding: chunked",
-                data=b"x" * 300000).status == 413
+    answer = curl(httpd, "http", target, "-H", "Transfer-Encoding: chunked",
+                  data=b"x" * 300000)
+    assert (answer.status, answer.text) == (413, "refused\n")
+    assert app.events("read")[-1]["result"] == probe.TOO_LARGE
+
+
+def test_httpd_limits_the_body_of_an_answer(app, httpd):
+    """That has begun before the body was read."""
+    answer = curl(httpd, "http", "/probe/answer-first/limited", "-H",
+                  "Transfer-Encoding: chunked", data=b"x" * 300000)
+    assert answer.text.startswith("first ")
+    assert answer.text.endswith(f" {probe.TOO_LARGE}")
 
 
 def test_expect_100_continue(app, httpd):
