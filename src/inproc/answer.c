@@ -153,6 +153,8 @@ static ac_call_end_e cut_off(ac_call_t *call)
     conn_rec *c = call->r->connection;
 
     if (call->aborted && c->master && !call->finished) {
+        /* That it is cut off has been noticed, but mod_http2 has still to be told. */
+        c->aborted = 0;
         if (call->committed) {
             ac_head_broken(call->r, ac_send_brigade(call));
         }

@@ -70,22 +70,27 @@ def test_websocket(httpd):
 
 
 @pytest.mark.ancm("H28")
+@pytest.mark.parametrize("wait", [0, 50])
 @pytest.mark.parametrize("code, seen", [(8, {8}), (2, {2}), (11, {11}),
                                         (1111, {1, 2}), (0, {1, 2})])
-def test_reset_with_a_code(httpd, code, seen):
+def test_reset_with_a_code(httpd, code, seen, wait):
     """Others than 1 to 99 mod_http2 has no way for, and says what it likes."""
     with Watching(httpd.port) as client:
-        stream = client.fetch(f"/reset/{code}")
+        stream = client.fetch(f"/reset/{code}?ms={wait}")
         assert client.codes.keys() == {stream} and client.codes[stream] in seen
         assert stream not in client.status
         # The connection goes on.
         assert client.fetch("/") not in client.codes
 
 
-def test_reset_of_an_answer_that_has_begun(httpd):
+@pytest.mark.parametrize("wait", [0, 50])
+@pytest.mark.parametrize("path", ["/reset/8?late=true&ms=", "/throw/late?ms="])
+def test_reset_of_an_answer_that_has_begun(httpd, path, wait):
+    """Also when its worker waits for the app. The app's code is the client's where that
+    worker has sent nothing yet."""
     with Watching(httpd.port) as client:
-        stream = client.fetch("/reset/8?late=true")
-        assert client.codes.get(stream) in (1, 2)
+        stream = client.fetch(f"{path}{wait}")
+        assert client.codes.get(stream) in (1, 2, 8)
 
 
 def test_exception_while_the_body_is_awaited(httpd):

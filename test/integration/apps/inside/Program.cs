@@ -322,10 +322,11 @@ app.MapPost("/limit/{n}", async (HttpContext c, long n) =>
 app.MapPost("/item", (Item item) => item with { Number = item.Number + 1 });
 
 app.MapGet("/throw", string () => throw new InvalidOperationException("on purpose"));
-app.MapGet("/throw/late", async (HttpContext c) =>
+app.MapGet("/throw/late", async (HttpContext c, int? ms) =>
 {
     await c.Response.WriteAsync("some of it");
     await c.Response.Body.FlushAsync();
+    await Task.Delay(ms ?? 0);
     throw new InvalidOperationException("on purpose");
 });
 // Of what it reads nothing comes meanwhile.
@@ -436,8 +437,9 @@ app.MapGet("/chunked/file", async (HttpContext c, string path, int n) =>
     await c.Response.SendFileAsync(path, 0, n);
     await c.Response.WriteAsync("]\r\n0\r\n\r\n");
 });
-app.MapGet("/reset/{code}", async (HttpContext c, int code, bool? late) =>
+app.MapGet("/reset/{code}", async (HttpContext c, int code, bool? late, int? ms) =>
 {
+    await Task.Delay(ms ?? 0);
     if (late == true)
     {
         await c.Response.WriteAsync("some of it");
