@@ -4,9 +4,10 @@
 #ifndef AC_INPROC_END_H
 #define AC_INPROC_END_H
 
-/* How apps learn that their child ends: quiesce() when httpd begins to end it,
- * shutdown() when no worker is left, each within AppCoreShutdownTimeLimit. An app
- * that does not return is ended with the process. */
+/* How apps learn that their child ends: quiesce() when httpd begins to end it and they
+ * have started, shutdown() when that has returned and no worker is left, both together
+ * within AppCoreShutdownTimeLimit from then on. An app that does not return is ended
+ * with the process. */
 
 #include "httpd.h"
 

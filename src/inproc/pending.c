@@ -131,9 +131,22 @@ short ac_call_look(const ac_call_t *call)
     return poll(&pfd, 1, 0) > 0 ? pfd.revents : 0;
 }
 
+/* Nothing of what it left pending will ever be completed: no code of it runs any more,
+ * where a shared object may have threads that go on. */
+static int runtime_has_ended(ac_inproc_t *inproc)
+{
+    int has_ended;
+
+    pthread_mutex_lock(&inproc->mutex);
+    has_ended = inproc->has_ended && inproc->plan.decision == AC_PLAN_DOTNET;
+    pthread_mutex_unlock(&inproc->mutex);
+    return has_ended;
+}
+
 /* The child waits for its requests, so one that nobody ends would keep it, and the app
  * in it, for ever. First the client goes, of which the app is told; what it does not
- * complete then is over without it. stopping: since when the child is. */
+ * complete then is over without it. Where nobody is left who would, the client is told
+ * so at once. stopping: since when the child is. */
 static void expire(ac_call_t *call, apr_interval_time_t stopping)
 {
     if (!atomic_load(&call->slot.number)) {
@@ -143,11 +156,12 @@ static void expire(ac_call_t *call, apr_interval_time_t stopping)
     if (call->state == AC_CALL_WAITING && !call->completed) {
         apr_interval_time_t over = stopping - apr_time_from_msec(
             (apr_time_t)call->inproc->config.shutdown_ms);
+        int nobody = runtime_has_ended(call->inproc);
 
-        if (over >= 0) {
+        if (over >= 0 && !nobody) {
             ac_call_cut_off(call, 0);
         }
-        if (over > LAST_WORDS) {
+        if (over > LAST_WORDS || nobody) {
             ac_call_complete(call, APPCORE_FAILED);
         }
     }

@@ -267,6 +267,22 @@ def test_end_of_main_replaces_the_child(server, code):
     server.has_another(old)
 
 
+def test_end_of_main_with_a_request_that_waits(own, env):
+    """Nobody will answer it, and its client learns that at once. The child does not wait
+    for it either."""
+    env.stop()
+    own.start("AppCoreShutdownTimeLimit 120")
+    env.allow(r"app own\b")
+    old = own.pid()
+    flight = InFlight(env, "/own/wait?ms=100000")
+    wait_for(lambda: own.get("/waiting").text == "1", what="the request that waits")
+    own.get("/return?code=3")
+    own.has_another(old)
+    [answer] = flight.finish().values()
+    assert answer.status == 500, answer
+    env.stop()
+
+
 def test_child_is_replaced_when_the_server_of_the_app_is_closed(server):
     """Not only when Main returns, which may take its time. The server is gone at once,
     on a slow machine before this answer."""
