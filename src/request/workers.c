@@ -4,9 +4,11 @@
 #include "request/workers.h"
 
 #include <pthread.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
+#include "request/context.h"
 #include "request/policy.h"
 
 /* Those who wait for a permit; whom a leaving worker wakes looks for itself
@@ -114,10 +116,25 @@ static limits_t limits_of(ac_permit_t *permit, request_rec *r, const ac_mount_t 
     return limits;
 }
 
+/* What a page of an app includes is made by the worker that makes the page: there need
+ * not be another, and on the prefork MPM there is none. */
+static int shares_worker(const request_rec *r)
+{
+    for (r = r->main; r; r = r->main) {
+        if (r->handler && !strcmp(r->handler, AC_HANDLER)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 int ac_workers_try(ac_permit_t *permit, request_rec *r, const ac_mount_t *mount)
 {
     limits_t limits = limits_of(permit, r, mount);
 
+    if (shares_worker(r)) {
+        return 1;
+    }
     if (!take_both(&limits)) {
         return 0;
     }
@@ -129,6 +146,9 @@ int ac_workers_enter(ac_permit_t *permit, request_rec *r, const ac_mount_t *moun
 {
     limits_t limits = limits_of(permit, r, mount);
 
+    if (shares_worker(r)) {
+        return 1;
+    }
     if (!take_both(&limits) && !wait_for_permit(&limits)) {
         return 0;
     }

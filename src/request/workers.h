@@ -21,7 +21,8 @@ typedef struct ac_permit_t {
     int slow;
 } ac_permit_t;
 
-/* 1 and a permit, or 0. Waits AC_WORKERS_PATIENCE at most. */
+/* 1 and a permit, or 0; what a page of an app includes has that page's. Waits
+ * AC_WORKERS_PATIENCE at most. */
 int ac_workers_enter(ac_permit_t *permit, request_rec *r, const ac_mount_t *mount);
 /* The same without waiting. */
 int ac_workers_try(ac_permit_t *permit, request_rec *r, const ac_mount_t *mount);

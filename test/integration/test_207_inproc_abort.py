@@ -117,6 +117,7 @@ def test_while_its_body_is_unread(app, httpd, way, route, framing, body, leave):
     gone(app, "u")
 
 
+@pytest.mark.skipif(environment.MPM == "prefork", reason="a process has one request")
 @pytest.mark.parametrize("way", probe.WAYS)
 def test_cut_off_while_it_reads(app, httpd, way):
     """By another thread of the app, that is."""
