@@ -269,8 +269,20 @@ class Env:
             return 0
         return pid if processes.alive(pid) else 0
 
+    def port_is_free(self):
+        """Not so while a child of the last httpd has just begun to end, or what reads an
+        app's last words there."""
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind(("127.0.0.1", self.port))
+            except OSError:
+                return False
+            return True
+
     def start(self, conf):
         self.write_conf(conf)
+        wait_for(self.port_is_free, what="the end of the httpd of before")
         result = self.run_httpd("-f", self.conf)
         assert result.returncode == 0, result.stderr + self.log_text()
         wait_for(self.httpd_pid, what="the start of httpd")
@@ -350,7 +362,9 @@ class Env:
     def destroy(self):
         """Stops; complains about whatever is left, and ends it."""
         self.stop()
-        left = self.leftovers()
+        end = time.monotonic() + 5
+        while (left := self.leftovers()) and time.monotonic() < end:
+            time.sleep(0.05)
         for p in left:
             try:
                 os.kill(p.pid, signal.SIGKILL)
