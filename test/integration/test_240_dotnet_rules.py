@@ -108,6 +108,26 @@ def test_nothing_goes_out_beyond_the_length(httpd, size):
     assert get(httpd, f"/length?n={size}").text == "hello"
 
 
+def test_read_that_nobody_waits_for_ends(httpd):
+    with httpd.raw() as raw:
+        raw.send("POST /app/rules/forgotten HTTP/1.1\r\nHost: x\r\n"
+                 "Content-Length: 5\r\n\r\n")
+        wait_for(lambda: get(httpd, "/seen").text == "ObjectDisposedException", 10,
+                 "its end")
+        raw.send("12345")
+        assert raw.response().text == "x"
+
+
+def test_write_that_nobody_waits_for_stays_in_its_response(httpd):
+    """One connection, so that the next response is made in its place."""
+    with httpd.raw() as raw:
+        for _ in range(30):
+            raw.send("GET /app/rules/unawaited HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert not raw.response().text.strip("\0")
+            raw.send("GET /app/rules/own HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert raw.response().text == "of its own"
+
+
 def test_fields_that_are_removed_while_they_are_listed(httpd):
     """None is passed over."""
     fields = {f"X-{i}": "secret" for i in range(5)}

@@ -40,6 +40,20 @@ internal abstract unsafe partial class Exchange : IValueTaskSource<int>
 
     private void EndInput()
     {
+        bool isAwaited;
+
+        lock (_gate)
+        {
+            isAwaited = _isReadPending;
+            _isReadPending = false;
+        }
+        if (isAwaited)
+        {
+            // By nobody whom the delegate waited for, but who is not to wait for ever.
+            _readRegistration.Unregister();
+            _readRegistration = default;
+            _read.SetException(new ObjectDisposedException(nameof(HttpContext)));
+        }
         _readTo = default;
         _readCancel = default;
         _ahead?.Return();

@@ -28,6 +28,8 @@ internal abstract partial class Exchange
 
     private async Task StartSlowlyAsync()
     {
+        var generation = _generation;
+
         for (var list = _onStarting!; list.Count > 0 && _failure == null;)
         {
             var (callback, state) = list[^1];
@@ -41,6 +43,7 @@ internal abstract partial class Exchange
             {
                 Fail(e);
             }
+            Check(generation);
         }
         // An app that goes on after that gets no response out without what was to be
         // done before it.
@@ -110,7 +113,11 @@ internal abstract partial class Exchange
     private async ValueTask WriteSlowlyAsync(ReadOnlyMemory<byte> data,
                                              CancellationToken cancel)
     {
+        // What an app does not wait for must not go on in the response of another.
+        var generation = _generation;
+
         await StartAsync();
+        Check(generation);
         CheckRoom(data.Length);
         while (!data.IsEmpty && !_isAborted)
         {
@@ -118,6 +125,7 @@ internal abstract partial class Exchange
 
             Append(data.Span[..part]);
             await FlushAsync(false, cancel);
+            Check(generation);
             data = data[part..];
         }
     }
@@ -145,7 +153,10 @@ internal abstract partial class Exchange
 
     private async ValueTask FlushSlowlyAsync(bool isNow, CancellationToken cancel)
     {
+        var generation = _generation;
+
         await StartAsync();
+        Check(generation);
         await FlushAsync(isNow, cancel);
     }
 
@@ -209,7 +220,10 @@ internal abstract partial class Exchange
     /// <summary>The client has its response while the delegate goes on.</summary>
     internal async Task CompleteResponseAsync()
     {
+        var generation = _generation;
+
         await StartAsync();
+        Check(generation);
         if (IsTooShort(out var problem))
         {
             throw problem!;
@@ -233,6 +247,7 @@ internal abstract partial class Exchange
                                       CancellationToken cancel)
     {
         cancel.ThrowIfCancellationRequested();
+        var generation = _generation;
         var part = Block.OfFile(path, offset, count);
 
         try
@@ -242,6 +257,7 @@ internal abstract partial class Exchange
             {
                 await PourAsync(part, cancel);
             }
+            Check(generation);
             CheckRoom(part.Length);
             MakeRoom(1);
         }
@@ -269,9 +285,11 @@ internal abstract partial class Exchange
     private async Task PourAsync(Block file, CancellationToken cancel)
     {
         var piece = new byte[Block.Size];
+        var generation = _generation;
 
         for (int n; (n = file.Read(piece)) > 0;)
         {
+            Check(generation);
             await WriteAsync(piece.AsMemory(0, n), cancel);
         }
     }

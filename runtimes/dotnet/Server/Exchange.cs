@@ -378,7 +378,8 @@ internal abstract partial class Exchange
     /// <summary>Gives the response its end, whichever it is now.</summary>
     protected Task FinishAsync(Exception? error)
     {
-        if (error == null && _onStarting != null && !_hasStarted && _failure == null)
+        if (error == null && _onStarting != null && !_hasStarted && _failure == null
+            && !_isAborted)
         {
             return FinishSlowlyAsync();
         }

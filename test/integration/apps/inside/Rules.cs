@@ -15,6 +15,23 @@ internal static class Rules
         MapResponses(app);
         app.MapGet("/rules/seen", () => s_seen);
         app.MapGet("/rules/path/{**rest}", (HttpContext c) => c.Request.Path.Value);
+        app.MapPost("/rules/forgotten", (HttpContext c) =>
+        {
+            s_seen = "";
+            _ = SeeEnd(c.Request.Body.ReadAsync(new byte[10], 0, 10));
+            return "x";
+        });
+        // One write that its app does not wait for, and the next response on that thread.
+        app.MapGet("/rules/unawaited", (HttpContext c) =>
+        {
+            _ = c.Response.Body.WriteAsync(new byte[20_000_000]).AsTask();
+        });
+        app.MapGet("/rules/own", async (HttpContext c) =>
+        {
+            await c.Response.WriteAsync("of ");
+            Thread.Sleep(5);
+            await c.Response.WriteAsync("its own");
+        });
         app.MapGet("/rules/strip", (HttpContext c) =>
         {
             foreach (var field in c.Request.Headers)
@@ -72,14 +89,21 @@ internal static class Rules
         app.MapPost("/rules/aborted", (HttpContext c, bool blocks) =>
         {
             s_seen = "";
+            c.Response.OnStarting(() => See("a response "));
             c.Response.OnCompleted(() => See(
                 $"{c.Response.StatusCode} {c.RequestAborted.IsCancellationRequested}"));
             if (!blocks)
             {
                 c.Abort();
             }
-            return new StreamReader(c.Request.Body).ReadToEndAsync().GetAwaiter()
-                .GetResult();
+            try
+            {
+                new StreamReader(c.Request.Body).ReadToEndAsync().Wait();
+            }
+            catch (AggregateException) when (!blocks)
+            {
+                // It was this request that said so.
+            }
         });
         app.MapGet("/rules/starting", async (HttpContext c, bool caught) =>
         {
@@ -140,6 +164,18 @@ internal static class Rules
                 return Task.CompletedTask;
             });
         });
+    }
+
+    private static async Task SeeEnd(Task<int> read)
+    {
+        try
+        {
+            s_seen = (await read).ToString();
+        }
+        catch (Exception e)
+        {
+            s_seen = e.GetType().Name;
+        }
     }
 
     private static Task See(string what)
