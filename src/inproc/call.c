@@ -197,11 +197,6 @@ void ac_call_visit(ac_call_t *call, void (*what)(ac_call_t *call))
     unserialise(call->inproc);
 }
 
-int ac_call_is_under_way(void)
-{
-    return innermost != NULL;
-}
-
 int ac_call_is_within(const ac_inproc_t *inproc)
 {
     const ac_frame_t *frame = innermost;

@@ -98,8 +98,6 @@ void ac_call_child_init(apr_pool_t *pchild);
 /* 1: this thread is in a callback of that app, which, not being thread-safe, may not be
  * called before it returns: a page of the app's own wants a part of it (mod_include). */
 int ac_call_is_within(const ac_inproc_t *inproc);
-/* 1: it is in a callback of some app. */
-int ac_call_is_under_way(void);
 
 /* NULL when there is no number left. body: NULL if the request has none. */
 ac_call_t *ac_call_begin(ac_inproc_t *inproc, request_rec *r, ac_body_t *body);

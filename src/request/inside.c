@@ -328,7 +328,7 @@ int ac_inside_serve(request_rec *r, const ac_mount_t *mount, ac_inproc_t *inproc
 {
     int state = atomic_load_explicit(&inproc->state, memory_order_acquire);
     ac_call_t *call = NULL;
-    ac_permit_t permit = { .app = NULL };
+    ac_permit_t permit;
     int rv = AC_TASK_WAIT;
 
     if (state != AC_INPROC_READY && state != AC_INPROC_STARTING
@@ -340,11 +340,10 @@ int ac_inside_serve(request_rec *r, const ac_mount_t *mount, ac_inproc_t *inproc
         /* Who need not hold a worker to wait for the start needs no permit yet. */
         ac_workers_try(&permit, r, mount);
     }
-    else if (!ac_call_is_under_way() && !ac_workers_enter(&permit, r, mount)) {
+    else if (!ac_workers_enter(&permit, r, mount)) {
         return no_worker(r, mount);
     }
     else {
-        /* A part of an app's page is made by the worker that the page has already. */
         rv = call_app(r, mount, inproc, &call);
     }
     if (rv == AC_TASK_WAIT) {
