@@ -7,7 +7,6 @@ using System.Diagnostics;
 using System.Threading;
 using System.Threading.Tasks;
 using Microsoft.AspNetCore.Hosting.Server;
-using Microsoft.AspNetCore.Hosting.Server.Abstractions;
 using Microsoft.AspNetCore.Http;
 
 namespace AppCore.AspNetCore.Server;
@@ -458,14 +457,15 @@ internal abstract partial class Exchange
         ObjectDisposedException.ThrowIf(generation != _generation, typeof(HttpContext));
 }
 
-/// <summary>HttpContext and what hosting needs are kept, too.</summary>
+/// <summary>
+/// No IHostContextContainer, so that every request has an HttpContext of its own: the
+/// next one is of another client, and what an app keeps for too long is to be dead then.
+/// </summary>
 internal sealed class Exchange<TContext>(int number, AppCoreServer server,
                                          IHttpApplication<TContext> application)
-    : Exchange(number, server), IHostContextContainer<TContext>
+    : Exchange(number, server)
     where TContext : notnull
 {
-    public TContext? HostContext { get; set; }
-
     // As every async method it leaves nothing of its ExecutionContext to its caller, so
     // that no AsyncLocal reaches the next request of the worker.
     protected override async Task RunAsync()
