@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -64,23 +65,52 @@ static apr_status_t map_capture(void)
     return APR_SUCCESS;
 }
 
+/* Until the reader has closed the last of what is httpd's, the other end of this among
+ * it. */
+static void await_end(int fd)
+{
+    char none;
+
+    while (read(fd, &none, 1) < 0 && errno == EINTR) {
+    }
+}
+
+/* A child that httpd ends meanwhile ends afterwards: else httpd, which waits for its
+ * children, would be gone while a listener is still open in the reader. */
+static apr_status_t fork_safely(ac_reader_t *reader)
+{
+    apr_status_t rv;
+    sigset_t all;
+    int closed[2];
+    pid_t pid;
+
+    if (pipe2(closed, O_CLOEXEC) < 0) {
+        return errno;
+    }
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &reader->blocked);
+    pid = fork();
+    if (pid == 0) {
+        ac_reader_main(reader);
+    }
+    rv = pid < 0 ? errno : APR_SUCCESS;
+    close(closed[1]);
+    await_end(closed[0]);
+    close(closed[0]);
+    pthread_sigmask(SIG_SETMASK, &reader->blocked, NULL);
+    return rv;
+}
+
 /* links[0] is the child's. */
 static apr_status_t fork_reader(ac_reader_t *reader, const int *ends, const int *links)
 {
     apr_status_t rv;
-    pid_t pid;
 
     reader->in = ends[0];
     reader->link = links[1];
     reader->pid = (uint32_t)getpid();
     reader->capture = output.capture;
-    pid = fork();
-    if (pid == 0) {
-        close(ends[1]);
-        close(links[0]);
-        ac_reader_main(reader);
-    }
-    rv = pid < 0 ? errno : APR_SUCCESS;
+    rv = fork_safely(reader);
     close(links[1]);
     if (rv == APR_SUCCESS) {
         output.link = links[0];

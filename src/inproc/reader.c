@@ -81,13 +81,14 @@ static void close_others(const ac_reader_t *reader)
 }
 
 /* It ends after the child, not before. */
-static void take_signals(void)
+static void take_signals(const ac_reader_t *reader)
 {
     apr_size_t i;
 
     for (i = 0; i < sizeof(ignored) / sizeof(ignored[0]); ++i) {
         signal(ignored[i], SIG_IGN);
     }
+    sigprocmask(SIG_SETMASK, &reader->blocked, NULL);
 }
 
 /* The target, or the usual one: nothing waits for it before something was printed. */
@@ -238,7 +239,7 @@ void ac_reader_main(const ac_reader_t *reader)
     static state_t state;
 
     prctl(PR_SET_NAME, "appcore-output");
-    take_signals();
+    take_signals(reader);
     close_others(reader);
     umask(027);
     state.reader = reader;

@@ -13,6 +13,7 @@
  * more rights than the app. It ends when nobody can print any more, so it still reads
  * the last words of a child that crashed. */
 
+#include <signal.h>
 #include <stdatomic.h>
 #include "shared/message.h"
 
@@ -29,9 +30,11 @@ typedef struct ac_reader_t {
     uint32_t pid;               /* of the child */
     ac_log_target_t usual;      /* if none comes in time */
     ac_reader_capture_t *capture;
+    sigset_t blocked;           /* when it ignores those that are httpd's */
 } ac_reader_t;
 
-/* Never returns. */
+/* In the forked process, with all signals blocked. Closes what is not the reader's; never
+ * returns. */
 void ac_reader_main(const ac_reader_t *reader) __attribute__((noreturn));
 
 /* The child: where output goes, and the folder in which a program is run. */

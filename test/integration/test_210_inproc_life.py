@@ -2,15 +2,19 @@
 # Part of mod_appcore; see LICENSE.
 """An app in process: found, loaded and started in every child of httpd."""
 
+import contextlib
 import os
 import re
+import signal
 import subprocess
+import time
 
 import pytest
 
 import client
 import inproc
 import probe
+import processes
 from env import MPM
 from processes import wait_for
 
@@ -36,10 +40,48 @@ int openat(int at, const char *name, int flags, ...)
 """
 
 
+SLOW_READER = """
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int close_range(unsigned first, unsigned last, int flags)
+{
+    char name[16] = "";
+
+    prctl(PR_GET_NAME, name);
+    while (!strcmp(name, "appcore-output") && access(SLOW, F_OK) == 0) {
+        usleep(10000);
+    }
+    return syscall(SYS_close_range, first, last, flags);
+}
+"""
+
+
 @pytest.fixture
 def httpd(env):
     yield env
     env.stop()
+
+
+@contextlib.contextmanager
+def slowed(env, source):
+    """httpd is started with that; gives a file, while which is there it waits."""
+    slow = env.write("files", "slow", text="")
+    source = env.write("files", "slow.c", text=source)
+    library = env.path("files", "slow.so")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source,
+                    f'-DSLOW="{slow}"', "-ldl"], check=True)
+    env.variables["LD_PRELOAD"] = library
+    try:
+        yield slow
+    finally:
+        del env.variables["LD_PRELOAD"]
+
+
+NO_PRELOAD = pytest.mark.skipif(bool(os.environ.get("APPCORE_PRELOAD")),
+                                reason="a sanitizer is loaded in the same way")
 
 
 def logged(env, text):
@@ -168,29 +210,42 @@ def test_folder_of_another_user_is_hosted_outside(httpd):
     assert client.request(httpd.port, "/foreign/").status == 200
 
 
-@pytest.mark.skipif(bool(os.environ.get("APPCORE_PRELOAD")),
-                    reason="a sanitizer is loaded in the same way")
+@NO_PRELOAD
 def test_request_during_a_start_goes_on_outside(httpd):
     """Where the app is hosted is not known before its folder was looked at, which takes
     longer here than httpd waits for it."""
     folder = httpd.app("moves", "wsgi", user="root" if httpd.is_root else None)
-    slow = httpd.write("files", "slow", text="")
-    source = httpd.write("files", "slow.c", text=SLOW_DISK)
-    library = httpd.path("files", "slow.so")
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source,
-                    f'-DSLOW="{slow}"', "-ldl"], check=True)
     httpd.write("htdocs", "still.txt", text="there")
-    httpd.variables["LD_PRELOAD"] = library
-    try:
+    with slowed(httpd, SLOW_DISK) as slow:
         httpd.start(inproc.app("moves", folder))
-    finally:
-        del httpd.variables["LD_PRELOAD"]
     with client.Raw(httpd.port) as early:
         early.send("GET /moves/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
         for _ in range(20):
             assert client.request(httpd.port, "/still.txt").text == "there"
         os.unlink(slow)
         assert early.response().status == 200
+
+
+@NO_PRELOAD
+def test_stopped_httpd_has_let_go_of_its_port(httpd):
+    """What a child forked has it, too, until it closes it."""
+    folder = inproc.build(httpd, "again")
+    with slowed(httpd, SLOW_READER) as slow:
+        httpd.start(inproc.app("again", folder))
+    main = httpd.httpd_pid()
+    wait_for(lambda: "appcore-output" in {p.name for p in httpd.leftovers()}, 20,
+             "the reader of what the app prints")
+    os.kill(main, signal.SIGTERM)
+    end = time.monotonic() + 1
+    while processes.alive(main) and time.monotonic() < end:
+        time.sleep(0.01)
+    if processes.alive(main):
+        os.unlink(slow)
+        wait_for(lambda: not processes.alive(main), 20, "the end of httpd")
+    httpd.start(inproc.app("again", folder))
+    logged(httpd, "app again runs in process")
+    if os.path.exists(slow):
+        os.unlink(slow)
 
 
 def test_offline(httpd):
