@@ -15,7 +15,7 @@
 typedef struct minder_t {
     ac_minder_fn *duties[AC_MINDER_DUTIES];
     int n;
-    int event_fd;
+    _Atomic int event_fd;       /* apps start, and may wake it, before it is there */
     int watched;                /* -1: nothing */
     pthread_t thread;
     int running;
