@@ -65,11 +65,12 @@ def httpd(env):
 
 
 def settle(env):
-    """Until the supervisor knows the child: what it has open then does not change."""
+    """Until the supervisor knows the child: what it has open then does not change. An
+    ordinary user does not see it."""
     def known():
         manager = env.helper("manager")
-        opened = processes.descriptors(manager) if manager else None
-        return opened and "anon_inode:[eventfd]" in opened
+        return manager and (not env.is_root or "anon_inode:[eventfd]" in (
+            processes.descriptors(manager) or {}))
     wait_for(known, what="the manager's acquaintance with the child")
 
 
