@@ -3,8 +3,6 @@
 
 #include "base/clock.h"
 
-#include <time.h>
-
 #define FIRST_DELAY apr_time_from_msec(250)
 #define LONGEST_DELAY apr_time_from_sec(30)
 
@@ -19,6 +17,16 @@ apr_time_t ac_clock_now(void)
 apr_time_t ac_clock_earlier(apr_time_t a, apr_time_t b)
 {
     return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+struct timespec ac_clock_timespec(apr_time_t t)
+{
+    struct timespec ts = {
+        .tv_sec = (time_t)apr_time_sec(t),
+        .tv_nsec = (long)apr_time_usec(t) * 1000
+    };
+
+    return ts;
 }
 
 apr_interval_time_t ac_backoff_delay(unsigned failures, uint32_t random)

@@ -11,12 +11,16 @@
  * board. Pure but for the clock itself; any thread, any process. */
 
 #include <stdint.h>
+#include <time.h>
 #include <apr_time.h>
 
 apr_time_t ac_clock_now(void);
 
 /* The earlier of two times, either of which may be 0 for never. */
 apr_time_t ac_clock_earlier(apr_time_t a, apr_time_t b);
+
+/* For functions of the C library; of a time on any clock, or of a duration. */
+struct timespec ac_clock_timespec(apr_time_t t);
 
 /* Delay before attempt number `failures` + 1 in µs: 0 after the first failure,
  * then doubling from 250 ms to 30 s, each spread by ±25 % with `random` (any

@@ -6,7 +6,6 @@
 #include <poll.h>
 #include <stdatomic.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "http_connection.h"
@@ -86,8 +85,7 @@ static int request_comes(conn_rec *c, apr_interval_time_t time)
     if (time < limit) {
         limit = time;
     }
-    patience.tv_sec = (time_t)apr_time_sec(limit);
-    patience.tv_nsec = (long)apr_time_usec(limit) * 1000;
+    patience = ac_clock_timespec(limit);
     apr_os_sock_get(&pfd[0].fd, ap_get_conn_socket(c));
     return ppoll(pfd, n, &patience, NULL) > 0 && pfd[0].revents == POLLIN
            && !pfd[1].revents;

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "http_log.h"
@@ -93,10 +92,7 @@ static apr_time_t next_due(void)
 
 static void sleep_until(apr_time_t due)
 {
-    struct timespec until = {
-        .tv_sec = (time_t)apr_time_sec(due),
-        .tv_nsec = (long)apr_time_usec(due) * 1000
-    };
+    struct timespec until = ac_clock_timespec(due);
 
     pokes.sleeps_until = due;
     if (due) {

@@ -5,7 +5,6 @@
 
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <time.h>
 
 #include "ap_listen.h"
 #include "apr_strings.h"
@@ -236,10 +235,7 @@ static void start_all(void)
 /* 1: somebody still starts. */
 static int wait_until(apr_time_t when)
 {
-    struct timespec until = {
-        .tv_sec = (time_t)apr_time_sec(when),
-        .tv_nsec = (long)apr_time_usec(when) * 1000
-    };
+    struct timespec until = ac_clock_timespec(when);
     int starting;
 
     pthread_mutex_lock(&apps.mutex);

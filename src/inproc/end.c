@@ -5,7 +5,6 @@
 
 #include <pthread.h>
 #include <signal.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "http_log.h"
@@ -212,10 +211,7 @@ static apr_interval_time_t longest(apr_interval_time_t (*left)(uint32_t limit_ms
 static int wait_for_all(apr_interval_time_t limit)
 {
     apr_time_t until = ac_clock_now() + limit;
-    struct timespec ts = {
-        .tv_sec = (time_t)apr_time_sec(until),
-        .tv_nsec = (long)apr_time_usec(until) * 1000
-    };
+    struct timespec ts = ac_clock_timespec(until);
     int all;
 
     pthread_mutex_lock(&end.mutex);

@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
+
 /* What a thread was attached to, newest first. */
 typedef struct attached_t {
     ac_inproc_t *inproc;
@@ -41,10 +43,7 @@ int ac_thread_join(pthread_t thread, apr_interval_time_t patience)
 {
     /* The only clock that this function knows. */
     apr_time_t until = apr_time_now() + (patience > 0 ? patience : 0);
-    struct timespec ts = {
-        .tv_sec = (time_t)apr_time_sec(until),
-        .tv_nsec = (long)apr_time_usec(until) * 1000
-    };
+    struct timespec ts = ac_clock_timespec(until);
 
     return pthread_timedjoin_np(thread, NULL, &ts) == 0;
 }

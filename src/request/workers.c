@@ -5,7 +5,6 @@
 
 #include <pthread.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "request/context.h"
@@ -63,19 +62,9 @@ static int hopeless(const limits_t *limits)
            || atomic_load(&limits->all->slow) >= limits->all_limit;
 }
 
-static struct timespec timespec_of(apr_time_t t)
-{
-    struct timespec ts = {
-        .tv_sec = (time_t)apr_time_sec(t),
-        .tv_nsec = (long)apr_time_usec(t) * 1000
-    };
-
-    return ts;
-}
-
 static int wait_for_permit(const limits_t *limits)
 {
-    struct timespec until = timespec_of(ac_clock_now() + AC_WORKERS_PATIENCE);
+    struct timespec until = ac_clock_timespec(ac_clock_now() + AC_WORKERS_PATIENCE);
     int got = 0, timed_out = 0;
 
     pthread_mutex_lock(&queue.mutex);
@@ -128,32 +117,28 @@ static int shares_worker(const request_rec *r)
     return 0;
 }
 
-int ac_workers_try(ac_permit_t *permit, request_rec *r, const ac_mount_t *mount)
+static int admit(ac_permit_t *permit, request_rec *r, const ac_mount_t *mount, int waits)
 {
     limits_t limits = limits_of(permit, r, mount);
 
     if (shares_worker(r)) {
         return 1;
     }
-    if (!take_both(&limits)) {
+    if (!take_both(&limits) && !(waits && wait_for_permit(&limits))) {
         return 0;
     }
     permit->app = &ac_child()->apps[mount->index];
     return 1;
 }
 
+int ac_workers_try(ac_permit_t *permit, request_rec *r, const ac_mount_t *mount)
+{
+    return admit(permit, r, mount, 0);
+}
+
 int ac_workers_enter(ac_permit_t *permit, request_rec *r, const ac_mount_t *mount)
 {
-    limits_t limits = limits_of(permit, r, mount);
-
-    if (shares_worker(r)) {
-        return 1;
-    }
-    if (!take_both(&limits) && !wait_for_permit(&limits)) {
-        return 0;
-    }
-    permit->app = &ac_child()->apps[mount->index];
-    return 1;
+    return admit(permit, r, mount, 1);
 }
 
 void ac_workers_force(ac_permit_t *permit, request_rec *r, const ac_mount_t *mount)

@@ -278,6 +278,15 @@ START_TEST(clock_never_goes_back)
 }
 END_TEST
 
+START_TEST(clock_as_the_c_library_has_it)
+{
+    struct timespec ts = ac_clock_timespec(3 * APR_USEC_PER_SEC + 250001);
+
+    ck_assert_int_eq(ts.tv_sec, 3);
+    ck_assert_int_eq(ts.tv_nsec, 250001000);
+}
+END_TEST
+
 START_TEST(backoff_starts_at_once_and_grows)
 {
     const uint32_t middle = UINT32_MAX / 2;
@@ -357,6 +366,7 @@ static TCase *clock_case(void)
     TCase *tc = tcase_create("clock");
 
     tcase_add_test(tc, clock_never_goes_back);
+    tcase_add_test(tc, clock_as_the_c_library_has_it);
     tcase_add_test(tc, backoff_starts_at_once_and_grows);
     tcase_add_test(tc, backoff_is_spread_within_a_quarter);
     return tc;
